@@ -1,0 +1,77 @@
+import type { Checkpoint, GenerationParams } from '../checkpoint/metadata.js'
+import type { Completion, ModelFacts } from '../window/group.js'
+
+/** What an engine needs to make one group. No environment, no wallet, no randomness beyond the coefficients. */
+export interface GroupRequest {
+  /** Protocol profile the caller expects; an engine that proves for another one must refuse. */
+  profile: string
+  /** The caller's expectation of what is loaded; an engine holding another checkpoint must refuse. */
+  checkpointWindow: number
+  /** int32[P] */
+  promptIds: Int32Array
+  groupSize: number
+  generation: GenerationParams
+  /** int8[topk], from the window's randomness. */
+  coefficients: Int8Array
+  /** Unix ms; generation past it is given up with EngineError 'deadline'. */
+  deadlineMs: number
+  /** Makes deterministic engines (rehearsal) reproducible; others may ignore it. u32. */
+  seed: number
+}
+
+export interface GroupReply {
+  model: ModelFacts
+  completions: Completion[]
+  seconds: { generate: number; prove: number }
+}
+
+/** Replays one sequence: an independent forward over prompt and completion. */
+export interface VerifyRequest {
+  profile: string
+  checkpointWindow: number
+  /** int32[P + C] */
+  tokens: Int32Array
+  promptLength: number
+  coefficients: Int8Array
+  generation: GenerationParams
+}
+
+export interface VerifyReply {
+  /** int32[P + C] */
+  sketches: Int32Array
+  /** float32[C] */
+  logprobs: Float32Array
+  eosProbability: number
+  distribution: Completion['distribution']
+}
+
+/** Why an engine could not do it, and what to do next: 'never' (this request is wrong), 'later' (try again after retryAfterMs), 'deadline' (too late for this window). */
+export class EngineError extends Error {
+  readonly next: 'never' | 'later' | 'deadline'
+  readonly retryAfterMs: number
+  constructor(
+    message: string,
+    next: 'never' | 'later' | 'deadline',
+    options: { retryAfterMs?: number; cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'EngineError'
+    this.next = next
+    this.retryAfterMs = options.retryAfterMs ?? 0
+  }
+}
+
+/** Turns prompt ids into token ids and proofs on one GPU (or CPU). All calls may be cancelled by `signal`. */
+export interface Engine {
+  readonly name: string
+  /** Do its groups come from a rehearsal, i.e. must no real bucket ever see them? */
+  readonly rehearsal: boolean
+  /** Starts what has to run (child processes) and loads the checkpoint; resolves when a group can be asked for. */
+  start(checkpoint: Checkpoint, signal: AbortSignal): Promise<ModelFacts>
+  /** Swaps to another checkpoint. */
+  load(checkpoint: Checkpoint, signal: AbortSignal): Promise<ModelFacts>
+  generate(request: GroupRequest, signal: AbortSignal): Promise<GroupReply>
+  verify(request: VerifyRequest, signal: AbortSignal): Promise<VerifyReply>
+  /** Ends every child with its process group; idempotent. */
+  close(): Promise<void>
+}
