@@ -1,0 +1,25 @@
+/** Characters that Python's str.strip() removes (Unicode White_Space plus the four information separators). */
+const WHITESPACE = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000'
+const OUTER_WHITESPACE = new RegExp(`^[${WHITESPACE}]+|[${WHITESPACE}]+$`, 'g')
+
+/** Python's str.strip(): differs from trim() in U+001C–U+001F, U+0085 (removed) and U+FEFF (kept). */
+export function strip(text: string): string {
+  return text.replace(OUTER_WHITESPACE, '')
+}
+
+/** UTF-8 bytes of `text`, as Python's str.encode(). Throws RangeError for a lone surrogate, which has no UTF-8 form. */
+export function utf8(text: string): Buffer {
+  if (/\p{Surrogate}/u.test(text)) throw new RangeError('text with a lone surrogate cannot be encoded as UTF-8')
+  return Buffer.from(text, 'utf8')
+}
+
+/**
+ * Python's bytes.fromhex(): two hex digits per byte, ASCII white space allowed between bytes.
+ * Throws RangeError for anything else, an odd digit included.
+ */
+export function bytesFromHex(text: string): Buffer {
+  const digits = text.replace(/([0-9a-fA-F]{2})[\t-\r ]+/g, '$1').replace(/^[\t-\r ]+/, '')
+  if (digits.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(digits))
+    throw new RangeError(`not a hex string: ${JSON.stringify(text.slice(0, 80))}`)
+  return Buffer.from(digits, 'hex')
+}
