@@ -17,6 +17,8 @@ export interface Profile {
   sketchOrder: 'index' | 'rank'
   commitmentKeys: readonly ('sketch' | 'indices' | 'position')[]
   layerIndex: number
+  /** How far a validator's own sketch may be away, by position: base + growth·√position, or base·(2 − 1/(1 + position/decay)). */
+  tolerance: { kind: 'sqrt'; base: number; growth: number } | { kind: 'decay'; base: number; decay: number }
   proofBatch: number
   maxNewTokens: number
   minTokens: number
@@ -62,6 +64,7 @@ export const GRAIL_V5: Profile = {
   sketchOrder: 'index',
   commitmentKeys: ['sketch'],
   layerIndex: -1,
+  tolerance: { kind: 'sqrt', base: 6000, growth: 5 },
   proofBatch: 16,
   maxNewTokens: 8192,
   minTokens: 32,
@@ -98,6 +101,7 @@ export const FORK_V1: Profile = {
   buckets: 16,
   sketchOrder: 'rank',
   commitmentKeys: ['sketch', 'indices', 'position'],
+  tolerance: { kind: 'decay', base: 50, decay: 100 },
   proofBatch: 1,
   maxNewTokens: 2048,
   minTokens: 10,

@@ -1,0 +1,28 @@
+/** Smallest divisor, so that a group of equal rewards does not divide by zero (one-covenant/grail grail/environments/advantages.py:14, 54d6342). */
+const MIN_DEVIATION = 1e-8
+
+/**
+ * GRPO advantages of one group: (r − mean) / max(population standard deviation, 1e-8), float64[n]
+ * (grail/environments/advantages.py:6, 54d6342). Sums are compensated the way Python ≥ 3.12 sums floats, which the
+ * reference requires; other summation differs in the last bits only, but with equal rewards those are divided by 1e-8.
+ */
+export function advantages(rewards: readonly number[]): number[] {
+  const count = rewards.length
+  const mean = pythonSum(rewards) / count
+  const centered = rewards.map(reward => reward - mean)
+  const deviation = Math.sqrt(pythonSum(centered.map(value => value * value)) / count)
+  const divisor = Math.max(deviation, MIN_DEVIATION)
+  return centered.map(value => value / divisor)
+}
+
+/** Python's sum() over floats since 3.12: Neumaier's compensated summation, dropped again when it is not finite. */
+export function pythonSum(values: readonly number[]): number {
+  let sum = 0
+  let lost = 0
+  for (const value of values) {
+    const next = sum + value
+    lost += Math.abs(sum) >= Math.abs(value) ? sum - next + value : value - next + sum
+    sum = next
+  }
+  return lost !== 0 && Number.isFinite(lost) ? sum + lost : sum
+}

@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto'
+import type { Profile } from './profile.js'
+import { utf8 } from './python-text.js'
+import { randomnessBytes } from './randomness.js'
+
+/** Keeps commit signatures apart from everything else a hotkey signs (one-covenant/grail grail/protocol/signatures.py:28, 54d6342). */
+const COMMIT_DOMAIN = Buffer.from('grail-commit-v1')
+
+/** `{"sketch":2147483646},` */
+const MAX_COMMITMENT_BYTES = 23
+const OPENING = Buffer.from('{"sketch":')
+
+/** sha256 of the tokens, each as big-endian u32 of its low 32 bits (grail/protocol/tokens.py:28-36, 54d6342). */
+export function tokensHash(tokens: Int32Array | ArrayLike<number>): Buffer {
+  return createHash('sha256').update(tokensBytes(tokens)).digest()
+}
+
+/** Bytes under `tokensHash`: 4 per token. Throws RangeError for a token that is not a safe integer. */
+export function tokensBytes(tokens: Int32Array | ArrayLike<number>): Buffer {
+  const words = new Uint32Array(tokens.length)
+  if (tokens instanceof Int32Array) words.set(tokens)
+  else
+    for (let i = 0; i < tokens.length; i++) {
+      const token = tokens[i]
+      if (!Number.isSafeInteger(token)) throw new RangeError(`token ${i} is not an integer: ${String(token)}`)
+      words[i] = token! >>> 0
+    }
+  return Buffer.from(words.buffer).swap32()
+}
+
+/**
+ * Canonical JSON of grail-v5 commitments, `[{"sketch":123},…]` as UTF-8, without building an object per position
+ * (grail/protocol/signatures.py:31, 54d6342). The same bytes are hashed, signed and written to the file.
+ * @param sketches int32[positions]
+ */
+export function commitmentsJson(sketches: Int32Array): Buffer {
+  const count = sketches.length
+  const json = Buffer.allocUnsafe(2 + count * MAX_COMMITMENT_BYTES)
+  json[0] = 0x5b
+  let at = 1
+  for (let i = 0; i < count; i++) {
+    if (i > 0) json[at++] = 0x2c
+    for (let j = 0; j < OPENING.length; j++) json[at++] = OPENING[j]!
+    at = writeDecimal(json, at, sketches[i]!)
+    json[at++] = 0x7d
+  }
+  json[at++] = 0x5d
+  return json.subarray(0, at)
+}
+
+/** sha256 of `commitmentsJson(sketches)`. */
+export function commitmentsHash(sketches: Int32Array): Buffer {
+  return createHash('sha256').update(commitmentsJson(sketches)).digest()
+}
+
+/** Writes an int32 in decimal and returns the offset behind it. */
+function writeDecimal(target: Buffer, offset: number, value: number): number {
+  let rest = value
+  let at = offset
+  if (rest < 0) {
+    target[at++] = 0x2d
+    rest = -rest
+  }
+  let digits = 1
+  for (let limit = 10; digits < 10 && rest >= limit; limit *= 10) digits++
+  for (let i = at + digits - 1; i > at; i--) {
+    const quotient = Math.floor(rest / 10)
+    target[i] = 0x30 + (rest - quotient * 10)
+    rest = quotient
+  }
+  target[at] = 0x30 + rest
+  return at + digits
+}
+
+/** What a commit signature covers. */
+export interface CommitParts {
+  /** int32[P + C], prompt and completion. */
+  tokens: Int32Array | ArrayLike<number>
+  /** Beacon randomness of the commit; 0x and an odd number of digits are normalised away. */
+  randomness: string
+  modelName: string
+  /** Signed 32-bit. */
+  layerIndex: number
+  /** 32 bytes, from `commitmentsHash` or `hashOfCommitments`. */
+  commitmentsHash: Uint8Array
+}
+
+/**
+ * The 32 bytes that `commit.signature` signs: sha256 over the domain and the length-prefixed tokens hash, randomness,
+ * model name, layer index and commitments hash (grail/protocol/signatures.py:44, 54d6342). Throws RangeError for
+ * randomness that is not hex and for a layer index beyond 32 bits.
+ */
+export function commitDigest(parts: CommitParts): Buffer {
+  const layer = Buffer.alloc(4)
+  layer.writeInt32BE(parts.layerIndex)
+  const fields = [
+    tokensHash(parts.tokens),
+    randomnessBytes(parts.randomness),
+    utf8(parts.modelName),
+    layer,
+    parts.commitmentsHash,
+  ]
+  const hash = createHash('sha256').update(COMMIT_DOMAIN)
+  for (const field of fields) {
+    const length = Buffer.alloc(4)
+    length.writeUInt32BE(field.length)
+    hash.update(length).update(field)
+  }
+  return hash.digest()
+}
+
+/**
+ * The text that a row's `signature` signs as UTF-8: `|windowHash|nonce` (grail/cli/mine.py:99, 54d6342).
+ * @param episodeSeed never set by a miner of today; old files carry one in front
+ */
+export function challengeText(windowHash: string, nonce: number | string, episodeSeed: string | number = ''): string {
+  if (typeof nonce === 'number' && !Number.isSafeInteger(nonce))
+    throw new RangeError(`nonce ${nonce} is not an integer`)
+  return `${episodeSeed}|${windowHash}|${nonce}`
+}
+
+/** Nonce of a row: group · stride + rollout index, stride 16 for grail-v5 and 100 for fork-v1 (grail/cli/mine.py:411, 54d6342). */
+export function nonceOf(profile: Profile, group: number, index: number): number {
+  return group * profile.nonceStride + index
+}
