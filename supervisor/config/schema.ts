@@ -1,0 +1,169 @@
+import { z } from 'zod'
+
+const port = z.number().int().min(1).max(65_535)
+const ms = z.number().int().min(0)
+
+const fleet = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-z0-9-]+$/, 'lower-case letters, digits and dashes')
+    .default('grail'),
+  profile: z.string().default('grail-v5'),
+  /** Folder for logs, sockets, the broker's store and downloads. */
+  state: z.string().default('.grail'),
+  log_level: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+})
+
+const nats = z.strictObject({
+  servers: z.array(z.string()).min(1).default(['nats://127.0.0.1:4222']),
+  user: z.string().default(''),
+  password_file: z.string().default(''),
+  /** Value of the password: only from the environment, never from a file others may read. */
+  password: z.string().default(''),
+  replicas: z.union([z.literal(1), z.literal(3)]).default(1),
+})
+
+const chain = z.strictObject({
+  endpoints: z.array(z.string()).min(1).default(['wss://entrypoint-finney.opentensor.ai:443']),
+  /** Refuse any chain with another genesis hash; '' takes what is there. */
+  genesis: z.string().default(''),
+  netuid: z.number().int().min(0).max(65_535).default(81),
+  /** A head older than this is a stall: the connection is replaced. */
+  stall_ms: ms.default(45_000),
+  /** Base URLs of drand; empty uses the window hash alone. */
+  drand: z.array(z.string()).default([]),
+})
+
+const wallet = z.strictObject({
+  path: z.string().default('~/.bittensor/wallets'),
+  cold: z.string().default('default'),
+  hot: z.string().default('default'),
+  password_file: z.string().default(''),
+})
+
+const bucket = z.strictObject({
+  kind: z.enum(['s3', 'dir']).default('s3'),
+  /** Folder of a dir bucket. */
+  folder: z.string().default(''),
+  endpoint: z.string().default(''),
+  region: z.string().default('auto'),
+  name: z.string().default(''),
+  account_id: z.string().default(''),
+  access_key_id: z.string().default(''),
+  secret_access_key_file: z.string().default(''),
+  secret_access_key: z.string().default(''),
+  read_access_key_id: z.string().default(''),
+  read_secret_access_key: z.string().default(''),
+  request_timeout_ms: ms.default(20_000),
+  /** May files of the rehearsal engine be put here? Never true for a bucket validators read. */
+  rehearsal: z.boolean().default(false),
+})
+
+const checkpoint = z.strictObject({
+  /** Folder of the checkpoint to mine with. */
+  folder: z.string().default(''),
+})
+
+const environment = z.strictObject({
+  /** Folder of data sets, one folder each; '' uses the hub's cache and then the hub. */
+  datasets: z.string().default(''),
+})
+
+const engine = z.strictObject({
+  name: z.enum(['rehearsal', 'transformers']).default('transformers'),
+  /** Python that has the worker's requirements. */
+  python: z.string().default('.venv/bin/python'),
+  /** Torch threads of a worker on the CPU; 0 leaves it to torch. */
+  threads: z.number().int().min(0).default(0),
+  device: z.string().default('auto'),
+  /** Pace of the rehearsal engine: milliseconds per group. */
+  pace_ms: ms.default(1_000),
+})
+
+const policy = z.strictObject({
+  holes: z.enum(['keep', 'truncate']).default('keep'),
+  /** Groups per window; work beyond the profile's cap earns nothing. 0 takes the cap of the profile. */
+  max_groups: z.number().int().min(0).default(0),
+  /** Size of every part of the file but the last: object stores take 5 MiB or more. */
+  part_bytes: z
+    .number()
+    .int()
+    .min(5 * 1024 * 1024)
+    .default(8 * 1024 * 1024),
+  /** A generator is dead when nothing was heard of it for this long, by the server's clock. */
+  presence_ms: ms.min(1_000).default(4_000),
+  /** A role is free again when its holder was silent for this long. */
+  lease_ms: ms.min(1_000).default(4_000),
+})
+
+const generator = z.strictObject({
+  gpus: z.array(z.number().int().min(0)).default([]),
+  /** Cores to bind to, e.g. '0-7'; '' binds to the NUMA node's. */
+  cores: z.string().default(''),
+  numa: z.number().int().min(0).optional(),
+})
+
+const host = z.strictObject({
+  name: z.string().regex(/^[a-z0-9-]+$/, 'lower-case letters, digits and dashes'),
+  roles: z.array(z.enum(['controller', 'aggregator', 'uploader'])).default([]),
+  generators: z.array(generator).default([]),
+})
+
+/** What a rehearsal on one machine starts besides the fleet: never part of a real one. */
+const local = z.strictObject({
+  nats_port: port.optional(),
+  devchain_port: port.optional(),
+  block_ms: ms.optional(),
+  s3_port: port.optional(),
+})
+
+export const configSchema = z.strictObject({
+  fleet: fleet.prefault({}),
+  nats: nats.prefault({}),
+  chain: chain.prefault({}),
+  wallet: wallet.prefault({}),
+  bucket: bucket.prefault({}),
+  checkpoint: checkpoint.prefault({}),
+  environment: environment.prefault({}),
+  engine: engine.prefault({}),
+  policy: policy.prefault({}),
+  hosts: z.array(host).default([]),
+  local: local.prefault({}),
+})
+
+/** The whole fleet in one value: parsed, complete, frozen. */
+export type Config = z.infer<typeof configSchema>
+export type HostConfig = z.infer<typeof host>
+
+/** Keys whose values are never shown. */
+export const SECRET_KEYS: ReadonlySet<string> = new Set([
+  'nats.password',
+  'bucket.secret_access_key',
+  'bucket.read_secret_access_key',
+])
+
+/** Secrets that may not stand in grail.toml: they come from the environment or from a file of their own. */
+export const ENVIRONMENT_ONLY: ReadonlySet<string> = SECRET_KEYS
+
+/** Environment names that override a value; those of the GRAIL guide keep their meaning (Agile-Ascent-Limited/Grail docs/8xA100-MINING-GUIDE.md, c66a3e4). */
+export const ENVIRONMENT_NAMES: Readonly<Record<string, string>> = {
+  GRAIL_NATS_URL: 'nats.servers',
+  GRAIL_NATS_USER: 'nats.user',
+  GRAIL_NATS_PASSWORD: 'nats.password',
+  BT_CHAIN_ENDPOINT: 'chain.endpoints',
+  NETUID: 'chain.netuid',
+  BT_WALLET_PATH: 'wallet.path',
+  BT_WALLET_COLD: 'wallet.cold',
+  BT_WALLET_HOT: 'wallet.hot',
+  HOTKEY_PASSWORD_FILE: 'wallet.password_file',
+  R2_ENDPOINT_URL: 'bucket.endpoint',
+  R2_REGION: 'bucket.region',
+  R2_BUCKET_ID: 'bucket.name',
+  R2_ACCOUNT_ID: 'bucket.account_id',
+  R2_WRITE_ACCESS_KEY_ID: 'bucket.access_key_id',
+  R2_WRITE_SECRET_ACCESS_KEY: 'bucket.secret_access_key',
+  R2_READ_ACCESS_KEY_ID: 'bucket.read_access_key_id',
+  R2_READ_SECRET_ACCESS_KEY: 'bucket.read_secret_access_key',
+  GRAIL_LOG_LEVEL: 'fleet.log_level',
+  GRAIL_ENGINE: 'engine.name',
+}
