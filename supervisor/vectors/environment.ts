@@ -1,3 +1,5 @@
+import { judgeSat } from '../../src/environment/sat.js'
+import { satDifficulty, satProblem, satPrompt } from '../../src/environment/sat-problem.js'
 import { PythonRandom, seedInteger } from '../../src/protocol/python-random.js'
 import { type Check, type Checks, same } from './check.js'
 
@@ -63,5 +65,38 @@ const pythonRandom: Check = (file, index) => {
   return same(got, wanted)
 }
 
+const satProblems: Check = (file, index) => {
+  const expected = file.cases[index]
+  const problem = satProblem(expected.seed)
+  return same(
+    [problem.seed, satDifficulty(expected.seed), problem.variables, problem.clauses, satPrompt(problem)],
+    [
+      expected.seed_material,
+      fromFloatHex(expected.difficulty_hex),
+      expected.num_vars,
+      expected.clauses,
+      expected.user_prompt,
+    ],
+  )
+}
+
+const rewardSat: Check = (file, index) => {
+  const expected = file.cases[index]
+  const judged = judgeSat(satProblem(expected.seed), expected.completion, expected.mode)
+  return same(
+    [judged.reward, judged.success, judged.components],
+    [expected.reward, expected.success, numbered(expected.components)],
+  )
+}
+
+/** {r0: …, r1: …} as a list. */
+function numbered(components: Record<string, number>): number[] {
+  return Object.keys(components).map((_, i) => components[`r${i}`]!)
+}
+
 /** Checks of seeds, problems, prompts and rewards. */
-export const environmentChecks: Checks = { 'python_random.json': pythonRandom }
+export const environmentChecks: Checks = {
+  'python_random.json': pythonRandom,
+  'reward_sat.json': rewardSat,
+  'sat_problems.json': satProblems,
+}
