@@ -1,0 +1,215 @@
+import { type ConsumerInfo, type Msg, nanos, nuid } from 'nats'
+import type { Broker } from './connect.js'
+import { BrokerError, isBrokerError } from './errors.js'
+import { type Mailbox, mailbox } from './mailbox.js'
+import { GIVE_UP_AFTER_MS } from './patience.js'
+import { api } from './request.js'
+import { streamInfo } from './stream.js'
+
+// The client library can read a stream in order too, but its ordered consumers leave a status listener behind at every reset
+// and took up to 48 s to go on after a leader's death. This one asks again after two seconds of silence, at the latest.
+
+export interface EventMeta {
+  seq: number
+  /** When the server stored it, unix ms by the server's clock. */
+  timeMs: number
+  msgId?: string
+}
+
+export interface FoldOptions {
+  signal: AbortSignal
+  /** First sequence wanted; 1 unless said. */
+  from?: number
+  /** Called for one event after the other; the next waits until its promise is done. What it throws ends the fold. */
+  onEvent: (subject: string, bytes: Uint8Array, meta: EventMeta) => void | Promise<void>
+}
+
+export interface Fold {
+  /** Done when everything that was in the stream at the start has been given to onEvent; rejects when the fold ends before. */
+  readonly caughtUp: Promise<void>
+  /** Done when the signal came; rejects when the fold cannot go on: 'not-found', 'replaced', or what onEvent threw. */
+  readonly done: Promise<void>
+}
+
+/** Messages asked for at once. Events are small; a page of them fits the server's buffers many times over. */
+const PAGE = 256
+/** How long the server holds an open request, milliseconds. What was lost on the way is asked for again after it. */
+const HOLD_MS = 2_000
+/** Grace on top, for the answer's way. */
+const HOLD_GRACE_MS = 1_000
+/** The server forgets a reader that has not asked for this long, milliseconds; longer than an onEvent may take. */
+const FORGOTTEN_AFTER_MS = 60_000
+
+const utf8 = new TextEncoder()
+
+/** Sequence in the stream, number of this delivery, server's unix ms, how many more are waiting: from the reply subject of a delivered message. */
+function deliveryOf(msg: Msg): { seq: number; delivery: number; timeMs: number; pending: number } | undefined {
+  // $JS.ACK.<stream>.<consumer>.<tries>.<seq>.<delivery>.<ns>.<pending>, or with domain and account before the stream.
+  const tokens = msg.reply?.split('.') ?? []
+  const at = tokens.length === 9 ? 5 : tokens.length >= 11 ? 7 : -1
+  if (tokens[0] !== '$JS' || at < 0) return undefined
+  const [seq, delivery, ns, pending] = tokens.slice(at)
+  return { seq: Number(seq), delivery: Number(delivery), timeMs: Number(ns!.slice(0, -6)), pending: Number(pending) }
+}
+
+/**
+ * Reads a stream's messages of a subject in order, each exactly once, and goes on with what comes, through broken connections
+ * and restarts of the server. Whoever restarts rebuilds what it knows from here.
+ * @param filter subject, wildcards allowed
+ */
+export function fold(broker: Broker, stream: string, filter: string, options: FoldOptions): Fold {
+  let arrived = () => {}
+  let lost = (_: unknown) => {}
+  const caughtUp = new Promise<void>((resolve, reject) => {
+    arrived = resolve
+    lost = reject
+  })
+  const done = new Reader(broker, stream, filter, options, () => arrived()).run()
+  done.then(
+    () => lost(options.signal.reason ?? new BrokerError('closed', `fold of ${stream} ended`)),
+    e => lost(e),
+  )
+  // Either may be the only one somebody waits for.
+  caughtUp.catch(() => {})
+  done.catch(() => {})
+  return { caughtUp, done }
+}
+
+class Reader {
+  private next: number
+  private backlog = Number.POSITIVE_INFINITY
+  private created: string | undefined
+  private readonly broker: Broker
+  private readonly stream: string
+  private readonly filter: string
+  private readonly options: FoldOptions
+  private readonly arrived: () => void
+
+  constructor(broker: Broker, stream: string, filter: string, options: FoldOptions, arrived: () => void) {
+    this.broker = broker
+    this.stream = stream
+    this.filter = filter
+    this.options = options
+    this.arrived = arrived
+    this.next = options.from ?? 1
+  }
+
+  async run(): Promise<void> {
+    const { signal } = this.options
+    while (!signal.aborted) {
+      const consumer = await this.consumer()
+      if (consumer === undefined) continue
+      try {
+        await this.read(consumer)
+      } finally {
+        await this.forget(consumer)
+      }
+    }
+  }
+
+  /** A consumer that starts at the next sequence; undefined when the broker is away and it is worth asking again. */
+  private async consumer(): Promise<string | undefined> {
+    const { signal } = this.options
+    const patience = { signal, giveUpAfterMs: GIVE_UP_AFTER_MS }
+    const name = `fold_${nuid.next()}`
+    try {
+      const info = await streamInfo(this.broker, this.stream, patience)
+      if (info === undefined) throw new BrokerError('not-found', `fold ${this.stream}: there is no such stream`)
+      this.created ??= info.created
+      if (info.created !== this.created)
+        throw new BrokerError(
+          'replaced',
+          `fold ${this.stream}: the stream was deleted and made again, what was read no longer counts`,
+        )
+      const made = await api<ConsumerInfo>(
+        this.broker,
+        `CONSUMER.CREATE.${this.stream}.${name}.${this.filter}`,
+        {
+          stream_name: this.stream,
+          config: {
+            name,
+            deliver_policy: 'by_start_sequence',
+            opt_start_seq: this.next,
+            ack_policy: 'none',
+            filter_subject: this.filter,
+            inactive_threshold: nanos(FORGOTTEN_AFTER_MS),
+            mem_storage: true,
+            num_replicas: 1,
+          },
+        },
+        patience,
+      )
+      this.backlog = made.num_pending
+      if (this.backlog === 0) this.arrived()
+      return name
+    } catch (e) {
+      if (signal.aborted) return undefined
+      if (isBrokerError(e) && e.next === 'later') return undefined
+      throw e
+    }
+  }
+
+  /** Takes pages until something says that this consumer cannot be trusted any more, or the signal comes. */
+  private async read(consumer: string): Promise<void> {
+    const { signal } = this.options
+    const box = mailbox(this.broker)
+    let intact = true
+    const stop = this.broker.listen(status => {
+      if (status.type !== 'disconnected' && status.type !== 'closed') return
+      intact = false
+      box.interrupt()
+    })
+    const position = { delivery: 0 }
+    try {
+      while (intact && !signal.aborted) {
+        this.ask(consumer, box)
+        if (!(await this.page(box, position, () => intact))) return
+      }
+    } finally {
+      stop()
+      box.close()
+    }
+  }
+
+  private ask(consumer: string, box: Mailbox): void {
+    const body = utf8.encode(JSON.stringify({ batch: PAGE, expires: nanos(HOLD_MS) }))
+    this.broker.nc.publish(`$JS.API.CONSUMER.MSG.NEXT.${this.stream}.${consumer}`, body, { reply: box.subject })
+  }
+
+  /** One page; false when the reader must start anew from the last event delivered. */
+  private async page(box: Mailbox, position: { delivery: number }, intact: () => boolean): Promise<boolean> {
+    const { signal, onEvent } = this.options
+    for (let taken = 0; taken < PAGE; ) {
+      const msg = await box.next(HOLD_MS + HOLD_GRACE_MS, signal)
+      if (msg === undefined || signal.aborted) return false
+      const at = deliveryOf(msg)
+      if (at === undefined) {
+        // A status. 404 and 408: nothing more just now, ask again; 100 is a sign of life; all else ends this consumer.
+        const code = msg.headers?.code ?? 0
+        if (code === 100) continue
+        return (code === 404 || code === 408) && intact()
+      }
+      if (at.delivery !== position.delivery + 1) return false
+      position.delivery = at.delivery
+      const msgId = msg.headers?.get('Nats-Msg-Id')
+      await onEvent(msg.subject, msg.data, { seq: at.seq, timeMs: at.timeMs, ...(msgId ? { msgId } : {}) })
+      this.next = at.seq + 1
+      taken++
+      this.backlog--
+      if (this.backlog <= 0 || at.pending === 0) this.arrived()
+    }
+    return intact()
+  }
+
+  private async forget(consumer: string): Promise<void> {
+    if (!this.broker.connected) return
+    const gone = new AbortController()
+    const asked = api(this.broker, `CONSUMER.DELETE.${this.stream}.${consumer}`, undefined, {
+      signal: gone.signal,
+      attemptMs: 500,
+      giveUpAfterMs: 0,
+    })
+    // It would be forgotten by itself after a minute: not being able to say goodbye is no failure.
+    await asked.catch(() => {})
+  }
+}

@@ -1,0 +1,64 @@
+import { performance } from 'node:perf_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type BrokerError, brokerError } from './errors.js'
+
+/** How long one waits for the broker. One attempt is short, because what was in flight when a connection broke is never answered; patience is long, because a cluster takes up to 9 s to elect a leader. */
+export interface Patience {
+  signal: AbortSignal
+  /** One attempt, milliseconds. */
+  attemptMs?: number
+  /** No attempt starts after this, milliseconds; 0 for a single attempt. */
+  giveUpAfterMs?: number
+}
+
+/** Twice what a healthy broker needs at its 99.9th percentile under full load, and short enough that a lost answer hardly shows. */
+export const ATTEMPT_MS = 500
+
+/** Longer than the slowest leader election seen (13.3 s, three servers killed at once). */
+export const GIVE_UP_AFTER_MS = 15_000
+
+/** Pause between two attempts: 50 to 150 ms, spread so that many clients of a restarted broker do not come back in step. */
+const PAUSE_MS = 50
+const PAUSE_SPREAD_MS = 100
+
+/** `promise`, unless the signal comes first: then its reason. The promise itself goes on unwatched. */
+export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const abort = () => reject(signal.reason)
+    if (signal.aborted) {
+      promise.catch(() => {})
+      abort()
+      return
+    }
+    signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}
+
+/**
+ * Repeats `attempt` as long as its error says 'later' and time is left. Only for what may be done twice.
+ * Throws the last BrokerError, or the signal's reason.
+ * @param doing what is being done, for the sentence of an error
+ * @param attempt gets the milliseconds it may take
+ */
+export async function persist<T>(
+  doing: string,
+  attempt: (timeoutMs: number) => Promise<T>,
+  { signal, attemptMs = ATTEMPT_MS, giveUpAfterMs = GIVE_UP_AFTER_MS }: Patience,
+): Promise<T> {
+  const end = performance.now() + giveUpAfterMs
+  for (;;) {
+    signal.throwIfAborted()
+    let failed: BrokerError
+    try {
+      return await attempt(attemptMs)
+    } catch (e) {
+      signal.throwIfAborted()
+      failed = brokerError(e, doing)
+      if (failed.next === 'never') throw failed
+    }
+    const pause = Math.max(failed.retryAfterMs, PAUSE_MS) + Math.random() * PAUSE_SPREAD_MS
+    if (performance.now() + pause >= end) throw failed
+    await sleep(pause, undefined, { signal }).catch(() => signal.throwIfAborted())
+  }
+}

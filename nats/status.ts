@@ -1,0 +1,40 @@
+import { DebugEvents, Events, type Status } from 'nats'
+import type { BrokerError } from './errors.js'
+
+/** What happens to a connection. Logging is one reader of it. */
+export type BrokerStatus =
+  | { type: 'connected'; server: string }
+  | { type: 'disconnected'; server: string }
+  | { type: 'reconnecting'; server: string }
+  | { type: 'reconnected'; server: string }
+  /** The server will stop soon: a cluster's client moves to another one by itself. */
+  | { type: 'lame-duck'; server: string }
+  /** The server dropped us for not reading fast enough: what it had sent is lost. */
+  | { type: 'slow-consumer'; why: string }
+  | { type: 'error'; code: string; why: string }
+  /** For good. `why` is there when nobody here asked for it, e.g. the password was changed. */
+  | { type: 'closed'; why?: BrokerError }
+
+/**
+ * The library's event as ours; undefined for what concerns nobody (ping timers, cluster addresses).
+ * @param lastError the last sentence the server sent with -ERR, where known
+ */
+export function statusOf(raw: Status, lastError: string | undefined): BrokerStatus | undefined {
+  const text = typeof raw.data === 'string' ? raw.data : JSON.stringify(raw.data)
+  switch (raw.type) {
+    case Events.Disconnect:
+      return { type: 'disconnected', server: text }
+    case DebugEvents.Reconnecting:
+      return { type: 'reconnecting', server: text }
+    case Events.Reconnect:
+      return { type: 'reconnected', server: text }
+    case Events.LDM:
+      return { type: 'lame-duck', server: text }
+    case Events.Error: {
+      const why = lastError ?? text
+      return /slow consumer/i.test(why) ? { type: 'slow-consumer', why } : { type: 'error', code: text, why }
+    }
+    default:
+      return undefined
+  }
+}
