@@ -1,5 +1,9 @@
+import type { ThinkingMode } from '../../src/checkpoint/metadata.js'
+import { compileChatTemplate, INSTRUCTED_TEMPLATE } from '../../src/environment/chat-template.js'
+import { FORK_SYSTEM_PROMPT, FORK_TEMPLATE } from '../../src/environment/fork-template.js'
 import { judgeSat } from '../../src/environment/sat.js'
 import { satDifficulty, satProblem, satPrompt } from '../../src/environment/sat-problem.js'
+import { SOLUTION_CLOSE, SOLUTION_OPEN, THINKING, withSystemMessage } from '../../src/environment/thinking.js'
 import { PythonRandom, seedInteger } from '../../src/protocol/python-random.js'
 import { type Check, type Checks, same } from './check.js'
 
@@ -89,6 +93,41 @@ const rewardSat: Check = (file, index) => {
   )
 }
 
+const chatTemplate: Check = (file, index) => {
+  const { kind, mode, ...expected } = file.cases[index]
+  const thinking = THINKING[mode as ThinkingMode]
+  if (kind === 'config')
+    return same(
+      {
+        thinking_open: thinking.openTag,
+        thinking_close: thinking.closeTag,
+        solution_open: SOLUTION_OPEN,
+        solution_close: SOLUTION_CLOSE,
+        system_prompt: thinking.systemPrompt,
+        use_custom_template: thinking.customTemplate,
+        enable_thinking: thinking.enableThinking,
+      },
+      expected,
+    )
+  if (kind === 'template') return same({ jinja: INSTRUCTED_TEMPLATE }, expected)
+  const prepared = withSystemMessage(expected.messages, mode)
+  const got: Record<string, unknown> = { messages: expected.messages, prepared }
+  if (kind === 'prepare')
+    got.apply_kwargs = {
+      tokenize: false,
+      add_generation_prompt: true,
+      ...(thinking.enableThinking && { enable_thinking: true }),
+    }
+  else
+    got.rendered = compileChatTemplate(INSTRUCTED_TEMPLATE, () => new Date(0))(prepared, {
+      add_generation_prompt: true,
+    })
+  return same(got, expected)
+}
+
+const chatTemplateFork: Check = (file, index) =>
+  same({ system_prompt: FORK_SYSTEM_PROMPT, jinja: FORK_TEMPLATE }, file.cases[index])
+
 /** {r0: …, r1: …} as a list. */
 function numbered(components: Record<string, number>): number[] {
   return Object.keys(components).map((_, i) => components[`r${i}`]!)
@@ -96,6 +135,8 @@ function numbered(components: Record<string, number>): number[] {
 
 /** Checks of seeds, problems, prompts and rewards. */
 export const environmentChecks: Checks = {
+  'chat_template.json': chatTemplate,
+  'chat_template_fork.json': chatTemplateFork,
   'python_random.json': pythonRandom,
   'reward_sat.json': rewardSat,
   'sat_problems.json': satProblems,
