@@ -1,21 +1,3 @@
-/**
- * Text rules of CPython's `str` and `re` where JavaScript's differ. Rewards are compared with what Python computed, so
- * white space, case and lengths must be Python's.
- */
-
-/** Characters of Python's `\s` (Unicode) and of str.strip(), as the inside of a character class. JavaScript's `\s` lacks U+001C–1F and U+0085 and has U+FEFF. */
-export const PYTHON_SPACE = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000'
-
-const LEADING_SPACE = new RegExp(`^[${PYTHON_SPACE}]+`)
-const IS_SPACE = new RegExp(`[${PYTHON_SPACE}]`)
-
-/** str.strip() without arguments. Linear in the text, also for long runs of white space inside it. */
-export function pythonStrip(text: string): string {
-  let end = text.length
-  while (end > 0 && IS_SPACE.test(text[end - 1]!)) end--
-  return text.slice(0, end).replace(LEADING_SPACE, '')
-}
-
 /** len(text): code points, not UTF-16 units. */
 export function pythonLength(text: string): number {
   let length = text.length

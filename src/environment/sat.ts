@@ -1,13 +1,13 @@
 import type { ThinkingMode } from '../checkpoint/metadata.js'
+import { PYTHON_WHITESPACE } from '../protocol/python-text.js'
 import type { Environment } from './environment.js'
-import { PYTHON_SPACE } from './python-text.js'
 import { type SatProblem, satisfies, satProblem, satPrompt } from './sat-problem.js'
 import { readTags } from './solution.js'
 import { type Judgement, noTrailingReward, weighted } from './weighted.js'
 
 /** correctness, strict format, soft format, shape, no trailing text, charset (grail/environments/sat_env.py:229-329, 54d6342). */
 const WEIGHTS = [1, 0.15, 0.1, 0.15, 0.1, 0.05]
-const ONLY_BITS_AND_SPACES = new RegExp(`^[${PYTHON_SPACE}01]*$`)
+const ONLY_BITS_AND_SPACES = new RegExp(`^[${PYTHON_WHITESPACE}01]*$`)
 /** What an answer that is no assignment at all scores for correctness. */
 const MALFORMED = -0.2
 

@@ -1,10 +1,17 @@
-/** Characters that Python's str.strip() removes (Unicode White_Space plus the four information separators). */
-const WHITESPACE = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000'
-const OUTER_WHITESPACE = new RegExp(`^[${WHITESPACE}]+|[${WHITESPACE}]+$`, 'g')
+/** Characters that Python's str.strip() removes and its `\s` matches (Unicode White_Space plus the four information separators), as the inside of a character class. */
+export const PYTHON_WHITESPACE = '\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000'
+const IS_WHITESPACE = new RegExp(`[${PYTHON_WHITESPACE}]`)
 
-/** Python's str.strip(): differs from trim() in U+001C–U+001F, U+0085 (removed) and U+FEFF (kept). */
+/**
+ * Python's str.strip(): differs from trim() in U+001C–U+001F, U+0085 (removed) and U+FEFF (kept). Linear, also for long
+ * runs of white space inside the text, which completions may hold.
+ */
 export function strip(text: string): string {
-  return text.replace(OUTER_WHITESPACE, '')
+  let start = 0
+  let end = text.length
+  while (start < end && IS_WHITESPACE.test(text[start]!)) start++
+  while (end > start && IS_WHITESPACE.test(text[end - 1]!)) end--
+  return text.slice(start, end)
 }
 
 /** UTF-8 bytes of `text`, as Python's str.encode(). Throws RangeError for a lone surrogate, which has no UTF-8 form. */

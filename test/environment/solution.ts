@@ -1,6 +1,7 @@
 import t from 'tap'
-import { pythonLength, pythonStrip } from '../../src/environment/python-text.js'
+import { pythonLength } from '../../src/environment/python-text.js'
 import { readTags } from '../../src/environment/solution.js'
+import { strip } from '../../src/protocol/python-text.js'
 
 const cases: [title: string, text: string, expected: Partial<ReturnType<typeof readTags>>][] = [
   ['a plain solution', '<SOLUTION>4</SOLUTION>', { solution: '4', trailing: 0, hasThinking: false }],
@@ -34,7 +35,11 @@ t.test('a hostile completion full of tags is read in linear time', async t => {
   t.equal(tags.openTags, 200_000)
 })
 
+t.test('stripping a long run of white space is linear', async t => {
+  t.equal(strip(`a${' '.repeat(1_000_000)}b `).length, 1_000_002)
+})
+
 t.test('white space and lengths are Python’s', async t => {
-  t.equal(pythonStrip('\x1f\x85\u3000 a b\ufeff \n'), 'a b\ufeff', 'U+001F and U+0085 are space, U+FEFF is not')
+  t.equal(strip('\x1f\x85\u3000 a b\ufeff \n'), 'a b\ufeff', 'U+001F and U+0085 are space, U+FEFF is not')
   t.equal(pythonLength('a😀\ud800'), 3, 'a lone surrogate counts as one')
 })
