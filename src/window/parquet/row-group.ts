@@ -1,0 +1,93 @@
+import { Table as ArrowTable, type RecordBatch, tableToIPC } from 'apache-arrow'
+import { Compression, EnabledStatistics, Table, WriterPropertiesBuilder, writeParquet } from 'parquet-wasm'
+import type { Profile } from '../../protocol/profile.js'
+import { footerOf, type ParquetFooter } from './footer.js'
+import { THRIFT, type ThriftList, type ThriftStruct } from './thrift.js'
+
+/** One row group as it will lie in a file: its column chunks, and how the footer describes them when they start at byte 0. */
+export interface EncodedRowGroup {
+  bytes: Uint8Array
+  rows: number
+  /** undefined for a batch of no rows */
+  description: ThriftStruct | undefined
+  /** Everything that is the same for all row groups of the file: schema, column orders, Arrow's schema. */
+  footer: ParquetFooter
+}
+
+/** `PAR1` before the first column chunk. */
+const MAGIC_BYTES = 4
+
+/**
+ * Encodes one record batch as one Parquet row group: the profile's codec (ZSTD level 1 or SNAPPY), dictionaries and statistics on, data pages V1
+ * (one-covenant/grail grail/infrastructure/parquet_io.py:265-272, 54d6342). Takes what parquet-wasm makes of the batch alone, without
+ * its page index and footer. All WebAssembly memory is given back before it returns.
+ */
+export function encodeRowGroup(batch: RecordBatch, profile: Profile): EncodedRowGroup {
+  const properties = new WriterPropertiesBuilder()
+    .setCompression(Compression[profile.parquet.codec])
+    .setDictionaryEnabled(true)
+    .setStatisticsEnabled(EnabledStatistics.Chunk)
+    .setMaxRowGroupSize(Math.max(1, batch.numRows))
+    .build()
+  // Both arguments are moved into the call and freed by it.
+  const file = writeParquet(Table.fromIPCStream(tableToIPC(new ArrowTable(batch), 'stream')), properties)
+  const footer = footerOf(file)
+  const description = footer.rowGroups[0]
+  if (footer.rowGroups.length > 1) throw new Error('one record batch came out as several row groups')
+  if (!description) return { bytes: new Uint8Array(), rows: 0, description: undefined, footer }
+  const end = Math.max(...chunksOf(description).map(chunk => chunk.start + chunk.bytes))
+  movedBy(description, -MAGIC_BYTES)
+  return { bytes: file.subarray(MAGIC_BYTES, end), rows: batch.numRows, description, footer }
+}
+
+/** Where a row group's column chunks lie, bytes from the start of the file. */
+function chunksOf(rowGroup: ThriftStruct): { start: number; bytes: number; meta: ThriftStruct; chunk: ThriftStruct }[] {
+  const columns = rowGroup.get(ROW_GROUP.columns)?.value as ThriftList | undefined
+  const chunks = (columns?.items ?? []) as ThriftStruct[]
+  return chunks.map(chunk => {
+    const meta = chunk.get(CHUNK.metaData)?.value as ThriftStruct
+    const data = Number(meta.get(META.dataPageOffset)?.value)
+    const dictionary = meta.get(META.dictionaryPageOffset)?.value
+    return {
+      start: dictionary === undefined ? data : Math.min(data, Number(dictionary)),
+      bytes: Number(meta.get(META.totalCompressedSize)?.value),
+      meta,
+      chunk,
+    }
+  })
+}
+
+/** Field ids of parquet-format src/main/thrift/parquet.thrift, release 2.10. */
+const ROW_GROUP = { columns: 1, fileOffset: 5, ordinal: 7 }
+const CHUNK = {
+  fileOffset: 2,
+  metaData: 3,
+  offsetIndexOffset: 4,
+  offsetIndexLength: 5,
+  columnIndexOffset: 6,
+  columnIndexLength: 7,
+}
+const META = { totalCompressedSize: 7, dataPageOffset: 9, indexPageOffset: 10, dictionaryPageOffset: 11 }
+
+/** Shifts every offset of a row group in place, forgets its page index (not carried over) and its ordinal. */
+export function movedBy(rowGroup: ThriftStruct, bytes: number): ThriftStruct {
+  const shift = (fields: ThriftStruct, id: number) => {
+    const field = fields.get(id)
+    if (field) field.value = (field.value as bigint) + BigInt(bytes)
+  }
+  for (const { chunk, meta } of chunksOf(rowGroup)) {
+    for (const id of [META.dataPageOffset, META.indexPageOffset, META.dictionaryPageOffset]) shift(meta, id)
+    for (const id of [
+      CHUNK.offsetIndexOffset,
+      CHUNK.offsetIndexLength,
+      CHUNK.columnIndexOffset,
+      CHUNK.columnIndexLength,
+    ])
+      chunk.delete(id)
+    // Deprecated by the format; writers put 0 for "no metadata outside the footer".
+    chunk.set(CHUNK.fileOffset, { type: THRIFT.I64, value: 0n })
+  }
+  shift(rowGroup, ROW_GROUP.fileOffset)
+  rowGroup.delete(ROW_GROUP.ordinal)
+  return rowGroup
+}
