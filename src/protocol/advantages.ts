@@ -1,3 +1,5 @@
+import { pythonSum } from './python-sum.js'
+
 /** Smallest divisor, so that a group of equal rewards does not divide by zero (one-covenant/grail grail/environments/advantages.py:14, 54d6342). */
 const MIN_DEVIATION = 1e-8
 
@@ -13,16 +15,4 @@ export function advantages(rewards: readonly number[]): number[] {
   const deviation = Math.sqrt(pythonSum(centered.map(value => value * value)) / count)
   const divisor = Math.max(deviation, MIN_DEVIATION)
   return centered.map(value => value / divisor)
-}
-
-/** Python's sum() over floats since 3.12: Neumaier's compensated summation, dropped again when it is not finite. */
-export function pythonSum(values: readonly number[]): number {
-  let sum = 0
-  let lost = 0
-  for (const value of values) {
-    const next = sum + value
-    lost += Math.abs(sum) >= Math.abs(value) ? sum - next + value : value - next + sum
-    sum = next
-  }
-  return lost !== 0 && Number.isFinite(lost) ? sum + lost : sum
 }

@@ -11,21 +11,22 @@ const MAX_COMMITMENT_BYTES = 23
 const OPENING = Buffer.from('{"sketch":')
 
 /** sha256 of the tokens, each as big-endian u32 of its low 32 bits (grail/protocol/tokens.py:28-36, 54d6342). */
-export function tokensHash(tokens: Int32Array | ArrayLike<number>): Buffer {
+export function tokensHash(tokens: ArrayLike<number | bigint>): Buffer {
   return createHash('sha256').update(tokensBytes(tokens)).digest()
 }
 
-/** Bytes under `tokensHash`: 4 per token. Throws RangeError for a token that is not a safe integer. */
-export function tokensBytes(tokens: Int32Array | ArrayLike<number>): Buffer {
+/** Bytes under `tokensHash`: 4 per token. Throws RangeError for a token that is not an integer; beyond 2^53 pass a bigint. */
+export function tokensBytes(tokens: ArrayLike<number | bigint>): Buffer {
   const words = new Uint32Array(tokens.length)
   if (tokens instanceof Int32Array) words.set(tokens)
-  else
-    for (let i = 0; i < tokens.length; i++) {
-      const token = tokens[i]
-      if (!Number.isSafeInteger(token)) throw new RangeError(`token ${i} is not an integer: ${String(token)}`)
-      words[i] = token! >>> 0
-    }
+  else for (let i = 0; i < tokens.length; i++) words[i] = lowWord(tokens[i]!)
   return Buffer.from(words.buffer).swap32()
+}
+
+function lowWord(token: number | bigint): number {
+  if (typeof token === 'bigint') return Number(BigInt.asUintN(32, token))
+  if (!Number.isSafeInteger(token)) throw new RangeError(`token is not an integer: ${String(token)}`)
+  return token >>> 0
 }
 
 /**
@@ -75,7 +76,7 @@ function writeDecimal(target: Buffer, offset: number, value: number): number {
 /** What a commit signature covers. */
 export interface CommitParts {
   /** int32[P + C], prompt and completion. */
-  tokens: Int32Array | ArrayLike<number>
+  tokens: ArrayLike<number | bigint>
   /** Beacon randomness of the commit; 0x and an odd number of digits are normalised away. */
   randomness: string
   modelName: string

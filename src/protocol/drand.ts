@@ -15,9 +15,9 @@ export const QUICKNET: DrandChain = {
   period: 3,
 }
 
-/** drand's first chain, 30 s per round (drand.love, "default" network). */
+/** drand's older chain of 30 s rounds, as the reference knows it (grail/infrastructure/drand.py:19-43, 54d6342). */
 export const DRAND_MAINNET: DrandChain = {
-  hash: '8990e7a9aaed2ffed73dbd7092123d6f289930540d7651336225dc172e51b2ce',
+  hash: '84b2234fb34e835dccd048255d7ad3194b81af7d978c3bf157e3469592ae4e02',
   genesisTime: 1_595_431_050,
   period: 30,
 }
