@@ -5,7 +5,7 @@ const droppedPayload = z.strictObject({ digest: z.string(), reason: z.string(), 
 export type Dropped = z.infer<typeof droppedPayload>
 
 /** A staged group does not go into the file, and why. */
-export const dropped = message('grail.window.{window}.{epoch}.group.dropped.{index}', {
+export const dropped = message('grail.window.{window:int}.{epoch:int}.group.dropped.{index:int}', {
   parse: value => droppedPayload.parse(value),
   id: ({ digest, reason }, { window, epoch, index }) => `dropped.${window}.${epoch}.${index}.${digest}.${reason}`,
 })
@@ -16,7 +16,7 @@ const assemblyPayload = z.strictObject({ attempt: z.number().int(), aggregator: 
  * The aggregator began the window's file, for the attempt-th time: signatures are randomised, so after a crash the file is
  * made anew and parts of earlier attempts are worthless.
  */
-export const assembling = message('grail.window.{window}.{epoch}.file.assembling', {
+export const assembling = message('grail.window.{window:int}.{epoch:int}.file.assembling', {
   parse: value => assemblyPayload.parse(value),
   id: ({ attempt, aggregator }, { window, epoch }) => `assembling.${window}.${epoch}.${attempt}.${aggregator}`,
 })
@@ -36,7 +36,7 @@ const partPayload = z.strictObject({
 export type Part = z.infer<typeof partPayload>
 
 /** A part of the file is ready to go to the bucket. All parts but the last have the same size. */
-export const partReady = message('grail.window.{window}.{epoch}.file.part', {
+export const partReady = message('grail.window.{window:int}.{epoch:int}.file.part', {
   parse: value => partPayload.parse(value),
   id: ({ attempt, number, sha256 }, { window, epoch }) => `part.${window}.${epoch}.${attempt}.${number}.${sha256}`,
 })
@@ -59,7 +59,7 @@ const sealedPayload = z.strictObject({
 export type Sealed = z.infer<typeof sealedPayload>
 
 /** The file is complete as bytes: nothing more goes in. `rows` 0 means there is no file. */
-export const sealed = message('grail.window.{window}.{epoch}.file.sealed', {
+export const sealed = message('grail.window.{window:int}.{epoch:int}.file.sealed', {
   parse: value => sealedPayload.parse(value),
   id: ({ attempt }, { window, epoch }) => `sealed.${window}.${epoch}.${attempt}`,
 })
@@ -67,7 +67,7 @@ export const sealed = message('grail.window.{window}.{epoch}.file.sealed', {
 const brokenPayload = z.strictObject({ reason: z.string() })
 
 /** The aggregator cannot make this window's file. */
-export const assemblyFailed = message('grail.window.{window}.{epoch}.file.assemblyfailed', {
+export const assemblyFailed = message('grail.window.{window:int}.{epoch:int}.file.assemblyfailed', {
   parse: value => brokenPayload.parse(value),
   id: ({ reason }, { window, epoch }) => `assemblyfailed.${window}.${epoch}.${reason.slice(0, 40)}`,
 })

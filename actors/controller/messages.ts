@@ -34,7 +34,7 @@ const openedPayload = z.strictObject({
 export type Opened = z.infer<typeof openedPayload>
 
 /** A window opens: from now on its claims may be made. Said once per window and epoch. */
-export const opened = message('grail.window.{window}.{epoch}.control.opened', {
+export const opened = message('grail.window.{window:int}.{epoch:int}.control.opened', {
   parse: value => openedPayload.parse(value),
   id: (_, { window, epoch }) => `opened.${window}.${epoch}`,
 })
@@ -43,7 +43,7 @@ const timersPayload = z.strictObject({ timers, why: z.string() })
 export type TimersMoved = z.infer<typeof timersPayload>
 
 /** The deadline was measured anew: all timers of the window move with it. */
-export const timersMoved = message('grail.window.{window}.{epoch}.control.timers', {
+export const timersMoved = message('grail.window.{window:int}.{epoch:int}.control.timers', {
   parse: value => timersPayload.parse(value),
   id: ({ timers }, { window, epoch }) => `timers.${window}.${epoch}.${timers.deadlineMs}.${timers.drainEndMs}`,
 })
@@ -51,7 +51,7 @@ export const timersMoved = message('grail.window.{window}.{epoch}.control.timers
 const finalPayload = z.strictObject({ hash: z.string() })
 
 /** Block W is final under this hash: the window's file may become visible. */
-export const hashFinal = message('grail.window.{window}.{epoch}.control.final', {
+export const hashFinal = message('grail.window.{window:int}.{epoch:int}.control.final', {
   parse: value => finalPayload.parse(value),
   id: (_, { window, epoch }) => `final.${window}.${epoch}`,
 })
@@ -73,7 +73,7 @@ export type WindowState = (typeof WINDOW_STATES)[number]
 const statePayload = z.strictObject({ state: z.enum(WINDOW_STATES), atMs: z.number(), why: z.string() })
 
 /** The window's machine went into a state. Actors act on `sealing` (seal now), `skipped` and `failed` (give up, clean up). */
-export const entered = message('grail.window.{window}.{epoch}.control.state', {
+export const entered = message('grail.window.{window:int}.{epoch:int}.control.state', {
   parse: value => statePayload.parse(value),
   id: ({ state }, { window, epoch }) => `state.${window}.${epoch}.${state}`,
 })
@@ -97,7 +97,7 @@ const summary = z.strictObject({
 })
 
 /** What the window came to, for the journal. */
-export const summarised = message('grail.window.{window}.{epoch}.control.summarised', {
+export const summarised = message('grail.window.{window:int}.{epoch:int}.control.summarised', {
   parse: value => summary.parse(value),
   id: (_, { window, epoch }) => `summarised.${window}.${epoch}`,
 })
@@ -108,7 +108,7 @@ export const summaryLive = message('grail.summary', { parse: value => summary.pa
 const reissuePayload = z.strictObject({ index: z.number().int(), attempt: z.number().int() })
 
 /** An index taken back from a dead generator: a unit of work for any other. */
-export const reissued = message('grail.reissue.{window}.{epoch}.{index}', {
+export const reissued = message('grail.reissue.{window:int}.{epoch:int}.{index:int}', {
   parse: value => reissuePayload.parse(value),
   id: ({ attempt }, { window, epoch, index }) => `reissue.${window}.${epoch}.${index}.${attempt}`,
 })

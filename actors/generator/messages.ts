@@ -24,7 +24,7 @@ const stagedPayload = z.strictObject({
 export type Staged = z.infer<typeof stagedPayload>
 
 /** A gated group lies in the object store. The first one of an index counts. */
-export const staged = message('grail.window.{window}.{epoch}.group.staged.{index}', {
+export const staged = message('grail.window.{window:int}.{epoch:int}.group.staged.{index:int}', {
   parse: value => stagedPayload.parse(value),
   id: ({ digest }, { window, epoch, index }) => `staged.${window}.${epoch}.${index}.${digest}`,
 })
@@ -38,7 +38,7 @@ const gaveUpPayload = z.strictObject({
 export type GaveUp = z.infer<typeof gaveUpPayload>
 
 /** The generator made a group that must not be uploaded (too short, gate, judge broken): the index is burned, not a hole to fill. */
-export const gaveUp = message('grail.window.{window}.{epoch}.group.gaveup.{index}', {
+export const gaveUp = message('grail.window.{window:int}.{epoch:int}.group.gaveup.{index:int}', {
   parse: value => gaveUpPayload.parse(value),
   id: ({ boot, reason }, { window, epoch, index }) => `gaveup.${window}.${epoch}.${index}.${boot}.${reason}`,
 })

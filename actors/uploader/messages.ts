@@ -5,7 +5,7 @@ const openPayload = z.strictObject({ attempt: z.number().int(), key: z.string(),
 export type UploadOpened = z.infer<typeof openPayload>
 
 /** A multipart upload was opened for an attempt of the file. After a crash the uploader goes on with it. */
-export const uploadOpened = message('grail.window.{window}.{epoch}.file.uploadopened', {
+export const uploadOpened = message('grail.window.{window:int}.{epoch:int}.file.uploadopened', {
   parse: value => openPayload.parse(value),
   id: ({ attempt, uploadId }, { window, epoch }) => `uploadopened.${window}.${epoch}.${attempt}.${uploadId}`,
 })
@@ -13,7 +13,7 @@ export const uploadOpened = message('grail.window.{window}.{epoch}.file.uploadop
 const completedPayload = z.strictObject({ attempt: z.number().int(), key: z.string(), etag: z.string() })
 
 /** The one call that makes the object visible was answered. */
-export const completed = message('grail.window.{window}.{epoch}.file.completed', {
+export const completed = message('grail.window.{window:int}.{epoch:int}.file.completed', {
   parse: value => completedPayload.parse(value),
   id: ({ attempt }, { window, epoch }) => `completed.${window}.${epoch}.${attempt}`,
 })
@@ -32,7 +32,7 @@ const uploadedPayload = z.strictObject({
 export type Uploaded = z.infer<typeof uploadedPayload>
 
 /** The object was read back by HEAD: size, checksum and LastModified are as they must be. */
-export const uploaded = message('grail.window.{window}.{epoch}.file.uploaded', {
+export const uploaded = message('grail.window.{window:int}.{epoch:int}.file.uploaded', {
   parse: value => uploadedPayload.parse(value),
   id: ({ attempt }, { window, epoch }) => `uploaded.${window}.${epoch}.${attempt}`,
 })
@@ -44,7 +44,7 @@ const failedPayload = z.strictObject({
 })
 
 /** There is no object of this window, and there will be none. */
-export const uploadFailed = message('grail.window.{window}.{epoch}.file.uploadfailed', {
+export const uploadFailed = message('grail.window.{window:int}.{epoch:int}.file.uploadfailed', {
   parse: value => failedPayload.parse(value),
   id: ({ reason }, { window, epoch }) => `uploadfailed.${window}.${epoch}.${reason.slice(0, 40)}`,
 })

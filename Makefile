@@ -1,0 +1,37 @@
+# Two commands on a bare machine: `make up` and `make test`. Each does all set-up itself.
+SHELL := /bin/bash
+ENGINE ?= rehearsal
+BUCKET ?= s3
+GRAIL := node dist/supervisor/main.js
+
+.PHONY: help setup up down test fast lint format
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make up      set up, start a fleet on this machine, follow it to a validated window (ENGINE=transformers for a real model)"
+	@echo "make down    stop it; nothing is left running"
+	@echo "make test    set up, run all tests; ends with 'N passed, N failed'"
+	@echo "make fast    the tests that take seconds"
+	@echo "make lint    format and lint checks, as in make test"
+
+setup:
+	@bash supervisor/setup/all.sh $(ENGINE)
+
+up: setup
+	@$(GRAIL) up --engine $(ENGINE) --bucket $(BUCKET)
+
+down:
+	@if [ -f dist/supervisor/main.js ]; then $(GRAIL) down; else echo "nothing was ever started here"; fi
+
+test: setup
+	@bash test/run.sh all
+
+fast: setup
+	@bash test/run.sh fast
+
+lint:
+	@npx --no-install biome check .
+	@npx --no-install eslint .
+
+format:
+	@npx --no-install biome check --write .

@@ -1,0 +1,87 @@
+import { bePresent, tell } from '../../nats/index.js'
+import type { Summary } from '../../src/window/summary.js'
+import { whileActive } from '../active.js'
+import { summaryLive } from '../controller/messages.js'
+import { encodePresence, PRESENCE_EVERY_MS } from '../presence.js'
+import { FLEET } from '../streams.js'
+import { followWindows, isOver, type OpenWindow } from '../windows.js'
+import { type AssemblyParts, type AssemblyResult, assemble } from './assembly.js'
+
+export interface AggregatorParts extends AssemblyParts {
+  host: string
+  leaseMs: number
+}
+
+/**
+ * Takes staged groups of the open window as they come, judges, signs and writes them, and hands out equal-sized parts.
+ * Its state is the journal: killed at any moment, it begins the file again under a new attempt.
+ */
+export async function runAggregator(parts: AggregatorParts, signal: AbortSignal): Promise<void> {
+  const { broker, log, instance, boot, hotkey } = parts
+  let state = 'standby'
+  bePresent(
+    broker,
+    FLEET,
+    instance,
+    () =>
+      encodePresence({
+        role: 'aggregator',
+        instance,
+        boot,
+        host: parts.host,
+        pid: process.pid,
+        version: parts.version,
+        profile: parts.profile.id,
+        state,
+        hotkey: hotkey.ss58,
+      }),
+    { everyMs: PRESENCE_EVERY_MS, signal },
+  )
+  await whileActive(parts, { role: 'aggregator', leaseMs: parts.leaseMs, signal }, async active => {
+    state = 'active'
+    const running = new Map<string, Promise<void>>()
+    const begin = (window: OpenWindow) => {
+      const key = `${window.window}.${window.epoch}`
+      if (running.has(key) || isOver(window)) return
+      if (window.opened.hotkey !== hotkey.ss58) {
+        log.error({ window: window.window, hotkey: window.opened.hotkey }, 'window of another hotkey: not ours to sign')
+        return
+      }
+      const done = assemble(window, parts, active)
+        .then(result => report(window, result))
+        .catch(error => {
+          if (!active.aborted) log.error({ window: window.window, err: error }, 'assembly ended by an error')
+        })
+        .finally(() => running.delete(key))
+      running.set(key, done)
+    }
+    let ready = false
+    const windows = followWindows(broker, { signal: active, log, onChange: window => ready && begin(window) })
+    // Windows that are over by the time the journal is read need no assembly: look at the outcome, not at every step.
+    await windows.caughtUp
+    ready = true
+    for (const window of windows.all()) begin(window)
+    await windows.done
+    await Promise.allSettled(running.values())
+  })
+
+  function report(window: OpenWindow, { sealed, dropped, duplicates }: AssemblyResult): void {
+    if (signal.aborted) return
+    const summary: Summary = {
+      actor: instance,
+      window: window.window,
+      epoch: window.epoch,
+      state: sealed === undefined ? 'SKIPPED' : sealed.rows === 0 ? 'EMPTY' : sealed.truncated ? 'TRUNCATED' : 'STAGED',
+      rollouts: sealed?.rows ?? 0,
+      problems: sealed?.groups ?? 0,
+      ...(sealed?.firstHole === undefined ? {} : { firstHole: sealed.firstHole }),
+      dropped,
+      duplicates,
+      bytes: sealed?.bytes ?? 0,
+      seconds: sealed?.seconds ?? {},
+      ...(sealed && sealed.rows > 0 ? { sha256: sealed.sha256 } : {}),
+      checkpoint: window.opened.checkpoint.window,
+    }
+    tell(broker, summaryLive, {}, summary)
+  }
+}

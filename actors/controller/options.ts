@@ -1,0 +1,24 @@
+import type { Store } from '../../nats/index.js'
+import type { Chain } from '../../src/chain/chain.js'
+import type { CheckpointMetadata } from '../../src/checkpoint/metadata.js'
+import type { Profile } from '../../src/protocol/profile.js'
+import type { ActorParts } from '../actor.js'
+
+/** What the controller is built from. */
+export interface ControllerParts extends ActorParts {
+  host: string
+  profile: Profile
+  chain: Chain
+  rollouts: Store
+  parts: Store
+  /** The newest checkpoint that was ready before `window`, or a sentence why there is none. */
+  checkpoint(window: number, signal: AbortSignal): Promise<CheckpointMetadata | string>
+  /** Randomness of a window, 64 hex without 0x: drand mixed with the hash, or the hash alone. */
+  randomness(hash: string, signal: AbortSignal): Promise<string>
+  /** Most groups a window's file takes. */
+  maxGroups: number
+  leaseMs: number
+  replicas: number
+  /** Writes the `[SUMMARY]` line. */
+  say(line: string): void
+}

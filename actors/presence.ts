@@ -1,0 +1,41 @@
+import { z } from 'zod'
+
+const schema = z.strictObject({
+  role: z.enum(['controller', 'aggregator', 'uploader', 'generator']),
+  instance: z.string(),
+  /** Changes with every start of the process: what an earlier boot claimed is an orphan. */
+  boot: z.string(),
+  host: z.string(),
+  pid: z.number().int(),
+  version: z.string(),
+  profile: z.string(),
+  state: z.string(),
+  /** The aggregator says whose rollouts it signs; it alone has the key. */
+  hotkey: z.string().optional(),
+  /** A generator's cards, by index or UUID; empty on a CPU. */
+  gpus: z.array(z.string()).optional(),
+  engine: z.string().optional(),
+  checkpointWindow: z.number().int().optional(),
+  /** The window the indices below belong to. */
+  window: z.number().int().optional(),
+  epoch: z.number().int().optional(),
+  /** Claimed and not yet staged. */
+  inFlight: z.array(z.number().int()).optional(),
+  /** p90 of this generator's groups, ms. */
+  groupMs: z.number().optional(),
+})
+
+/** What a process says about itself, every second while it lives. */
+export type Presence = z.infer<typeof schema>
+
+export function encodePresence(presence: Presence): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(presence))
+}
+
+/** Throws when the bytes are no presence. */
+export function decodePresence(bytes: Uint8Array): Presence {
+  return schema.parse(JSON.parse(new TextDecoder().decode(bytes)))
+}
+
+/** Presence is repeated this often, ms: with a time-out of 4 s three may be lost before a live process counts as dead. */
+export const PRESENCE_EVERY_MS = 1_000

@@ -1,0 +1,292 @@
+import { announce, type Store } from '../../nats/index.js'
+import { type Bucket, BucketError, type PartFacts } from '../../src/bucket/bucket.js'
+import { multipartEtag, singleEtag } from '../../src/bucket/expected.js'
+import { completeUpload, putObject, verifyObject, withRetry } from '../../src/bucket/upload.js'
+import { objectKey } from '../../src/window/object.js'
+import type { ActorParts } from '../actor.js'
+import type { Part, Sealed } from '../aggregator/messages.js'
+import { bell } from '../bell.js'
+import { followJournal } from '../journal.js'
+import type { OpenWindow } from '../windows.js'
+import { completed, type Uploaded, uploaded, uploadFailed, uploadOpened } from './messages.js'
+
+export interface DeliveryParts extends ActorParts {
+  bucket: Bucket
+  /** Object store of the file's parts. */
+  parts: Store
+  /** May this bucket take files of the rehearsal engine? */
+  takesRehearsals: boolean
+  /** May files of the window's profile go to a real bucket? */
+  mayUpload(profile: string): boolean
+  /** No later epoch of the window is known. */
+  isLatest(window: OpenWindow): boolean
+}
+
+/** The clock is looked at this often, ms, while nothing happens. */
+const LOOK_MS = 250
+/** Abort and removal are tried for this long after D: a dangling upload costs storage, not reward. */
+const CLEAN_MS = 20_000
+/** S3 takes no part below 5 MiB but the last: a file that fits into one part is put in one call. */
+const FIRST_PART = 1
+
+/** The window gets no object: why. Thrown inside, announced once, after everything was taken away again. */
+class Hopeless extends Error {
+  constructor(reason: string) {
+    super(reason)
+    this.name = 'Hopeless'
+  }
+}
+
+/** What became of the window's object. */
+export interface DeliveryResult {
+  uploaded?: Uploaded
+  failed?: string
+  clean: boolean
+  parts: number
+}
+
+/**
+ * Brings one window's file to the bucket: parts as they appear, the one Complete call when the file is sealed and the hash
+ * final, then HEAD. Whatever happens there is one object, verified, or none and nothing dangling.
+ * After a crash it goes on from the journal and the bucket's own list of parts.
+ */
+export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: AbortSignal): Promise<DeliveryResult> {
+  const { broker, log, clock, random, bucket } = parts
+  const holes = { window: window.window, epoch: window.epoch }
+  const key = objectKey(window.opened.hotkey, window.window)
+  const over = new AbortController()
+  const following = AbortSignal.any([outer, over.signal])
+  // A window that turns worthless ends the work on it, but not the clean-up.
+  const signal = AbortSignal.any([outer, window.worthless])
+  const changed = bell()
+
+  let attempt = 0
+  const ready = new Map<number, Part>()
+  const uploads = new Map<number, string>()
+  let sealed: Sealed | undefined
+  let alreadyCompleted: string | undefined
+  let settled = false
+  let failedBefore: string | undefined
+  let uploadedBefore: Uploaded | undefined
+
+  const journal = followJournal(broker, holes, {
+    signal: following,
+    onBroken: (subject, error) => log.error({ subject, err: error }, 'an event of the journal cannot be read: skipped'),
+    onEvent: event => {
+      if (event.kind === 'assembling' && event.payload.attempt > attempt) {
+        attempt = event.payload.attempt
+        ready.clear()
+        sealed = undefined
+      } else if (event.kind === 'part' && event.payload.attempt === attempt)
+        ready.set(event.payload.number, event.payload)
+      else if (event.kind === 'sealed' && event.payload.attempt === attempt) sealed = event.payload
+      else if (event.kind === 'uploadopened') uploads.set(event.payload.attempt, event.payload.uploadId)
+      else if (event.kind === 'completed' && event.payload.attempt === attempt) alreadyCompleted = event.payload.etag
+      else if (event.kind === 'uploaded') {
+        settled = true
+        uploadedBefore = event.payload
+      } else if (event.kind === 'uploadfailed') {
+        settled = true
+        failedBefore = event.payload.reason
+      }
+      changed.ring()
+    },
+  })
+  await journal.caughtUp
+  const result: DeliveryResult = { clean: true, parts: 0 }
+  try {
+    if (settled) {
+      // Said before: nothing to do but to report.
+      if (uploadedBefore) result.uploaded = uploadedBefore
+      if (failedBefore !== undefined) result.failed = failedBefore
+    } else {
+      const facts = await bring()
+      if (facts) result.uploaded = facts
+      if (facts) await announce(broker, uploaded, holes, facts, { signal: outer })
+    }
+  } catch (error) {
+    if (outer.aborted) throw error
+    const reason = window.worthless.aborted
+      ? `window given up: ${window.why || 'a later epoch took its place'}`
+      : error instanceof Error
+        ? error.message
+        : String(error)
+    if (!(error instanceof Hopeless) && !window.worthless.aborted) log.error({ ...holes, err: error }, 'upload failed')
+    result.clean = await clean()
+    result.failed = reason
+    await announce(broker, uploadFailed, holes, { reason, clean: result.clean }, { signal: outer })
+  } finally {
+    over.abort()
+    await journal.done.catch(() => {})
+  }
+  return result
+
+  function retrying(deadlineMs: number) {
+    return { deadlineMs, now: clock.now, random, signal }
+  }
+
+  async function bring(): Promise<Uploaded | undefined> {
+    const sent = new Map<number, PartFacts>()
+    let sending = 0
+    let hintedFinal = false
+    for (;;) {
+      signal.throwIfAborted()
+      if (attempt !== sending) {
+        sent.clear()
+        sending = attempt
+        await abortOthers()
+        const known = uploads.get(attempt)
+        if (known !== undefined) await resume(known, sent)
+      }
+      const now = clock.now()
+      if (sealed && sealed.rows === 0) return undefined
+      if (now >= window.timers.abortAtMs && alreadyCompleted === undefined)
+        throw new Hopeless(sealed ? 'not complete in time' : 'nothing sealed in time')
+      const next = [...ready.values()]
+        .filter(part => !sent.has(part.number) && !(part.number === FIRST_PART && part.last))
+        .sort((a, b) => a.number - b.number)[0]
+      if (next && alreadyCompleted === undefined) {
+        if (ready.get(FIRST_PART)) await sendPart(next, sent)
+        continue
+      }
+      const file = sealed
+      if (file && ready.size === file.parts) {
+        if (file.rehearsal && !parts.takesRehearsals)
+          throw new Hopeless(
+            `a rehearsal's file is refused by ${bucket.place}: set bucket.rehearsal only for a bucket of your own`,
+          )
+        if (!file.rehearsal && !parts.mayUpload(window.opened.profile))
+          throw new Hopeless(`files of profile ${window.opened.profile} are not uploaded`)
+        if (window.final) return await finish(file, sent)
+        if (!hintedFinal) {
+          hintedFinal = true
+          log.info(holes, 'file complete, waiting for block W to be final')
+        }
+        if (now >= window.timers.completeByMs && now >= window.timers.abortAtMs - LOOK_MS)
+          throw new Hopeless('the hash of block W was not final in time')
+      }
+      await changed.wait(LOOK_MS, signal)
+    }
+  }
+
+  async function uploadIdOf(): Promise<string> {
+    const known = uploads.get(attempt)
+    if (known !== undefined) return known
+    const { uploadId } = await withRetry(() => bucket.openUpload(key, signal), retrying(window.timers.abortAtMs))
+    uploads.set(attempt, uploadId)
+    await announce(broker, uploadOpened, holes, { attempt, key, uploadId }, { signal })
+    return uploadId
+  }
+
+  async function sendPart(part: Part, sent: Map<number, PartFacts>): Promise<void> {
+    const uploadId = await uploadIdOf()
+    const bytes = await parts.parts.get(part.object, { signal })
+    const facts = await withRetry(
+      () => bucket.putPart(key, uploadId, part.number, bytes, signal),
+      retrying(window.timers.abortAtMs),
+    )
+    if (facts.etag !== part.md5)
+      throw new Hopeless(`part ${part.number} arrived as ${facts.etag}, sent was ${part.md5}`)
+    sent.set(part.number, facts)
+    result.parts = sent.size
+    log.debug({ ...holes, part: part.number, bytes: part.bytes }, 'part uploaded')
+  }
+
+  /** After a crash: what the bucket already has of this attempt is not sent again. */
+  async function resume(uploadId: string, sent: Map<number, PartFacts>): Promise<void> {
+    try {
+      const there = await withRetry(() => bucket.listParts(key, uploadId, signal), retrying(window.timers.abortAtMs))
+      for (const facts of there) if (ready.get(facts.number)?.md5 === facts.etag) sent.set(facts.number, facts)
+    } catch (error) {
+      // Completed or aborted before the crash: HEAD decides in `finish`, a new upload is opened otherwise.
+      if (!(error instanceof BucketError) || error.code !== 'no-such-upload') throw error
+      if (alreadyCompleted === undefined && !(await isThere())) uploads.delete(attempt)
+    }
+  }
+
+  function expectedEtag(): string {
+    const md5s = [...ready.values()].sort((a, b) => a.number - b.number).map(({ md5 }) => md5)
+    return md5s.length === 1 ? (md5s[0] as string) : multipartEtag(md5s)
+  }
+
+  async function isThere(): Promise<boolean> {
+    if (!sealed || ready.size !== sealed.parts) return false
+    const facts = await withRetry(() => bucket.head(key, signal), retrying(window.timers.abortAtMs))
+    return facts?.etag === expectedEtag() && facts.bytes === sealed.bytes
+  }
+
+  async function finish(file: Sealed, sent: Map<number, PartFacts>): Promise<Uploaded> {
+    const beganMs = clock.now()
+    const etag = expectedEtag()
+    if (alreadyCompleted === undefined && !(await isThere())) {
+      const until = retrying(window.timers.abortAtMs)
+      if (file.parts === 1) {
+        const only = ready.get(FIRST_PART) as Part
+        const bytes = await parts.parts.get(only.object, { signal })
+        if (singleEtag(bytes) !== only.md5) throw new Hopeless('the only part is not what was sealed')
+        await putObject(bucket, key, bytes, until)
+      } else
+        await completeUpload(
+          bucket,
+          key,
+          await uploadIdOf(),
+          [...sent.values()].sort((a, b) => a.number - b.number),
+          { etag, bytes: file.bytes },
+          until,
+        )
+    }
+    await announce(broker, completed, holes, { attempt, key, etag }, { signal: outer })
+    const completedMs = clock.now()
+    const verify = { deadlineMs: window.timers.verifyByMs, now: clock.now, random, signal: outer }
+    const facts = await withRetry(() => bucket.head(key, outer), verify)
+    const verdict = verifyObject(facts, { bytes: file.bytes, etag, deadlineMs: window.timers.deadlineMs })
+    if (verdict !== 'ok') throw new Hopeless(`the object is not as it must be: ${verdict.join('; ')}`)
+    const lastModifiedMs = facts?.lastModifiedMs ?? 0
+    const nowMs = clock.now()
+    return {
+      attempt,
+      key,
+      bytes: file.bytes,
+      etag,
+      sha256: file.sha256,
+      lastModifiedMs,
+      secondsLeft: (window.timers.deadlineMs - lastModifiedMs) / 1000,
+      seconds: {
+        tail: (nowMs - beganMs) / 1000,
+        complete: (completedMs - beganMs) / 1000,
+        verify: (nowMs - completedMs) / 1000,
+      },
+    }
+  }
+
+  /** Earlier attempts' uploads hold parts of a file that will never be complete. */
+  async function abortOthers(): Promise<void> {
+    for (const [other, uploadId] of uploads)
+      if (other !== attempt) {
+        await withRetry(() => bucket.abort(key, uploadId, signal), retrying(window.timers.abortAtMs))
+        uploads.delete(other)
+      }
+  }
+
+  /** Takes everything of this window away: uploads known or not, and an object that must not be there. */
+  async function clean(): Promise<boolean> {
+    const cleaning = { deadlineMs: clock.now() + CLEAN_MS, now: clock.now, random, signal: outer }
+    try {
+      const mine = new Set(uploads.values())
+      // One that was opened right before a crash is in nobody's journal; a later epoch's must stay.
+      if (parts.isLatest(window))
+        for (const open of await withRetry(() => bucket.listUploads(key, outer), cleaning))
+          if (open.key === key) mine.add(open.uploadId)
+      for (const uploadId of mine) await withRetry(() => bucket.abort(key, uploadId, outer), cleaning)
+      // A later epoch's object stands under the same key: only what this epoch made is removed.
+      if (sealed && ready.size === sealed.parts && sealed.rows > 0) {
+        const facts = await withRetry(() => bucket.head(key, outer), cleaning)
+        if (facts && facts.etag === expectedEtag()) await withRetry(() => bucket.remove(key, outer), cleaning)
+      }
+      return true
+    } catch (error) {
+      log.error({ ...holes, err: error }, 'could not clean up: an upload may be left open in the bucket')
+      return false
+    }
+  }
+}
