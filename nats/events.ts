@@ -1,5 +1,6 @@
-import { type ConsumerInfo, type Msg, nanos, nuid } from 'nats'
+import { type ConsumerInfo, type MsgHdrs, nanos, nuid } from 'nats'
 import type { Broker } from './connect.js'
+import { deliveryOf } from './delivery.js'
 import { BrokerError, isBrokerError } from './errors.js'
 import { type Mailbox, mailbox } from './mailbox.js'
 import { GIVE_UP_AFTER_MS } from './patience.js'
@@ -14,6 +15,7 @@ export interface EventMeta {
   /** When the server stored it, unix ms by the server's clock. */
   timeMs: number
   msgId?: string
+  headers?: MsgHdrs
 }
 
 export interface FoldOptions {
@@ -41,16 +43,6 @@ const HOLD_GRACE_MS = 1_000
 const FORGOTTEN_AFTER_MS = 60_000
 
 const utf8 = new TextEncoder()
-
-/** Sequence in the stream, number of this delivery, server's unix ms, how many more are waiting: from the reply subject of a delivered message. */
-function deliveryOf(msg: Msg): { seq: number; delivery: number; timeMs: number; pending: number } | undefined {
-  // $JS.ACK.<stream>.<consumer>.<tries>.<seq>.<delivery>.<ns>.<pending>, or with domain and account before the stream.
-  const tokens = msg.reply?.split('.') ?? []
-  const at = tokens.length === 9 ? 5 : tokens.length >= 11 ? 7 : -1
-  if (tokens[0] !== '$JS' || at < 0) return undefined
-  const [seq, delivery, ns, pending] = tokens.slice(at)
-  return { seq: Number(seq), delivery: Number(delivery), timeMs: Number(ns!.slice(0, -6)), pending: Number(pending) }
-}
 
 /**
  * Reads a stream's messages of a subject in order, each exactly once, and goes on with what comes, through broken connections
@@ -192,7 +184,12 @@ class Reader {
       if (at.delivery !== position.delivery + 1) return false
       position.delivery = at.delivery
       const msgId = msg.headers?.get('Nats-Msg-Id')
-      await onEvent(msg.subject, msg.data, { seq: at.seq, timeMs: at.timeMs, ...(msgId ? { msgId } : {}) })
+      await onEvent(msg.subject, msg.data, {
+        seq: at.seq,
+        timeMs: at.timeMs,
+        ...(msgId ? { msgId } : {}),
+        ...(msg.headers ? { headers: msg.headers } : {}),
+      })
       this.next = at.seq + 1
       taken++
       this.backlog--

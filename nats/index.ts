@@ -1,3 +1,6 @@
+// Everything others need to know of the broker. Nothing outside this folder imports anything but this file.
+
+export { type Asked, answer, ask, type Question, question } from './ask.js'
 export {
   type ClaimBucketChoices,
   type ClaimEntry,
@@ -12,21 +15,35 @@ export {
 export { type Broker, type BrokerInfo, type BrokerOptions, connectBroker } from './connect.js'
 export { BrokerError, type BrokerErrorCode, type BrokerNext, brokerError, isBrokerError } from './errors.js'
 export { type EventMeta, type Fold, type FoldOptions, fold } from './events.js'
+export { holdLease, type Lease, type LeaseOptions } from './lease.js'
 export { type Announcement, type Holes, type Message, message, type ReadHoles } from './message.js'
+export { done, later, never, type Outcome } from './outcome.js'
 export type { Patience } from './patience.js'
+export {
+  bePresent,
+  type PresenceChange,
+  type Present,
+  presentKeys,
+  type WatchOptions,
+  watchPresence,
+} from './presence.js'
 export { announce, type Stored, tell } from './publish.js'
 export { lastOf, messageAt, type StoredMessage, subjects } from './read.js'
+export { renderServerConfig, type ServerSettings } from './server.js'
 export type { BrokerStatus } from './status.js'
 export { ensureStore, objectStore, openStore, type Store, type StoredObject } from './store.js'
 export {
   type Drift,
   dropStream,
   type Ensured,
+  type EnsureOptions,
   ensure,
   journal,
   kvBucket,
   purgeSubject,
+  type StreamChoices,
   type WantedConsumer,
   type WantedStream,
   workQueue,
 } from './stream.js'
+export { pullOne, type WorkItem, type WorkOptions, work } from './work.js'

@@ -8,7 +8,8 @@ export interface Mailbox {
   next(withinMs: number, signal: AbortSignal): Promise<Msg | undefined>
   /** Ends a `next` that is waiting. */
   interrupt(): void
-  close(): void
+  /** Takes no more; what had come and was not taken is handed back. */
+  close(): Msg[]
 }
 
 export function mailbox(broker: Broker): Mailbox {
@@ -26,16 +27,16 @@ export function mailbox(broker: Broker): Mailbox {
     async next(withinMs, signal) {
       if (waiting.length === 0 && !signal.aborted) {
         await new Promise<void>(resolve => {
-          const timer = setTimeout(resolve, withinMs)
+          const timer = setTimeout(() => wake(), withinMs)
+          const abort = () => wake()
+          signal.addEventListener('abort', abort)
           wake = () => {
             clearTimeout(timer)
-            signal.removeEventListener('abort', wake)
+            signal.removeEventListener('abort', abort)
+            wake = () => {}
             resolve()
           }
-          signal.addEventListener('abort', wake, { once: true })
         })
-        wake()
-        wake = () => {}
       }
       return signal.aborted ? undefined : waiting.shift()
     },
@@ -43,6 +44,7 @@ export function mailbox(broker: Broker): Mailbox {
     close() {
       subscription.unsubscribe()
       wake()
+      return waiting.splice(0)
     },
   }
 }

@@ -154,7 +154,12 @@ export async function subjects(
   const found = new Map<string, number>()
   // The server answers in pages (100,000 subjects on 2.9); a page that adds nothing ends it.
   for (let offset = 0; ; ) {
-    const info = await api<StreamInfo>(broker, `STREAM.INFO.${stream}`, { subjects_filter: filter, offset }, patience)
+    const info = await api<StreamInfo & { total?: number }>(
+      broker,
+      `STREAM.INFO.${stream}`,
+      { subjects_filter: filter, offset },
+      patience,
+    )
     const page = Object.entries(info.state.subjects ?? {})
     for (const [subject, count] of page) found.set(subject, count)
     offset += page.length

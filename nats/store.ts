@@ -237,7 +237,7 @@ export function openStore(broker: Broker, bucket: string): Store {
       return [...found.keys()]
         .map(subject => Buffer.from(subject.slice(start), 'base64url').toString('utf8'))
         .filter(name => name.startsWith(prefix))
-        .sort()
+        .sort((a, b) => (a < b ? -1 : 1))
     },
     async bytes(patience) {
       const info = await streamInfo(broker, stream, patience)
