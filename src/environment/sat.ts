@@ -1,6 +1,7 @@
 import type { ThinkingMode } from '../checkpoint/metadata.js'
 import { PYTHON_WHITESPACE } from '../protocol/python-text.js'
 import type { Environment } from './environment.js'
+import type { OpenEnvironment } from './open-options.js'
 import { type SatProblem, satisfies, satProblem, satPrompt } from './sat-problem.js'
 import { readTags } from './solution.js'
 import { type Judgement, noTrailingReward, weighted } from './weighted.js'
@@ -60,3 +61,5 @@ export function satEnvironment(): Environment {
     async close() {},
   }
 }
+
+export const openSat: OpenEnvironment = async () => satEnvironment()

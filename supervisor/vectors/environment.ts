@@ -1,11 +1,19 @@
+import { join } from 'node:path'
 import type { ThinkingMode } from '../../src/checkpoint/metadata.js'
 import { compileChatTemplate, INSTRUCTED_TEMPLATE } from '../../src/environment/chat-template.js'
+import { locatePart } from '../../src/environment/dataset/locate.js'
+import { type DatasetPart, partName } from '../../src/environment/dataset/part.js'
+import { readRows } from '../../src/environment/dataset/rows.js'
+import type { Environment } from '../../src/environment/environment.js'
 import { FORK_SYSTEM_PROMPT, FORK_TEMPLATE } from '../../src/environment/fork-template.js'
-import { judgeSat } from '../../src/environment/sat.js'
+import { GSM8K_SPLITS, gsm8kEnvironment, gsm8kPart, gsm8kSplit } from '../../src/environment/gsm8k.js'
+import { splitOf } from '../../src/environment/open-options.js'
+import { judgeSat, satEnvironment } from '../../src/environment/sat.js'
 import { satDifficulty, satProblem, satPrompt } from '../../src/environment/sat-problem.js'
 import { SOLUTION_CLOSE, SOLUTION_OPEN, THINKING, withSystemMessage } from '../../src/environment/thinking.js'
 import { PythonRandom, seedInteger } from '../../src/protocol/python-random.js'
-import { type Check, type Checks, same } from './check.js'
+import { deriveEnvSeed } from '../../src/protocol/seed.js'
+import { type Check, type Checks, same, type VectorFile } from './check.js'
 
 /** A double from the text of Python's float.hex(). */
 function fromFloatHex(text: string): number {
@@ -128,6 +136,49 @@ const chatTemplate: Check = (file, index) => {
 const chatTemplateFork: Check = (file, index) =>
   same({ system_prompt: FORK_SYSTEM_PROMPT, jinja: FORK_TEMPLATE }, file.cases[index])
 
+/** Public data sets lie beside the vectors' folder; they are only read here, never recorded. */
+async function recordedRows<Row>(file: VectorFile, folder: string, part: DatasetPart<Row>): Promise<Row[]> {
+  const place = join(file.folder, '..', '..', 'data', folder)
+  const files = await locatePart(place, part)
+  if (files.length === 0) throw new Error(`the data set ${partName(part)} is missing: nothing of it in ${place}`)
+  return await readRows(part, files)
+}
+
+/** Environments over the recorded rows, opened once for all cases of a file. */
+const realRows = new WeakMap<VectorFile, Map<string, Promise<Environment>>>()
+
+function overRealRows(file: VectorFile, id: string, split: string | undefined): Promise<Environment> {
+  const opened = realRows.get(file) ?? new Map<string, Promise<Environment>>()
+  realRows.set(file, opened)
+  const key = `${id} ${split}`
+  const environment = opened.get(key) ?? openRealRows(file, id, split)
+  opened.set(key, environment)
+  return environment
+}
+
+async function openRealRows(file: VectorFile, id: string, split: string | undefined): Promise<Environment> {
+  if (id === 'sat') return satEnvironment()
+  if (id === 'gsm8k') {
+    const wanted = splitOf(id, split === undefined ? {} : { split }, GSM8K_SPLITS)
+    return gsm8kEnvironment(gsm8kSplit(await recordedRows(file, 'gsm8k', gsm8kPart(wanted)), wanted))
+  }
+  throw new Error(`no data set for the environment "${id}"`)
+}
+
+const envPromptsRealRows: Check = async (file, index) => {
+  const expected = file.cases[index]
+  const split: string | undefined = expected.env_params?.split
+  const seed = expected.hotkey
+    ? deriveEnvSeed(expected.hotkey, expected.window_hash, expected.problem_index)
+    : expected.seed
+  const problem = (await overRealRows(file, expected.env_id, split)).problem(seed)
+  const prefix = expected.env_id === 'humaneval' ? 'humaneval' : (split ?? 'train')
+  return same(
+    [seed, `${prefix}_${problem.row}`, problem.prompt],
+    [expected.seed, expected.task_id, expected.user_message],
+  )
+}
+
 /** {r0: …, r1: …} as a list. */
 function numbered(components: Record<string, number>): number[] {
   return Object.keys(components).map((_, i) => components[`r${i}`]!)
@@ -137,6 +188,7 @@ function numbered(components: Record<string, number>): number[] {
 export const environmentChecks: Checks = {
   'chat_template.json': chatTemplate,
   'chat_template_fork.json': chatTemplateFork,
+  'env_prompts_real_rows.json': envPromptsRealRows,
   'python_random.json': pythonRandom,
   'reward_sat.json': rewardSat,
   'sat_problems.json': satProblems,
