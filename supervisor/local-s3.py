@@ -1,0 +1,139 @@
+"""A local S3 server for rehearsals and tests: moto's, with authentication on and one bucket.
+
+Objects live in this process: they are gone when it ends. Only S3 is served, and only to the one key pair it was started
+with; a request without a signature, with another key or with a wrong secret is refused.
+
+The key pair comes from a file nobody else may read (--credentials, JSON with accessKeyId and secretAccessKey), or from
+GRAIL_S3_ACCESS_KEY_ID and GRAIL_S3_SECRET_ACCESS_KEY; never from the command line, which every user of the host can see.
+
+Prints one line when it answers: `ready ENDPOINT bucket NAME (…)`. Ends on TERM and INT, and with --until-stdin-closes when
+whoever started it is gone.
+"""
+
+import argparse
+import json
+import os
+import signal
+import stat
+import sys
+import threading
+from xml.sax.saxutils import escape
+
+# Read by moto when it is imported: no request goes unchecked, not even the first.
+os.environ["INITIAL_NO_AUTH_ACTION_COUNT"] = "0"
+# Bucket names come from the path alone; an address such as 127.0.0.1 is no bucket.
+os.environ["S3_IGNORE_SUBDOMAIN_BUCKETNAME"] = "true"
+
+ACCOUNT = "123456789012"
+KEY_ID, SECRET = "GRAIL_S3_ACCESS_KEY_ID", "GRAIL_S3_SECRET_ACCESS_KEY"
+
+
+def refuse(sentence):
+    print(f"local-s3: {sentence}", file=sys.stderr)
+    sys.exit(1)
+
+
+def key_pair(path):
+    if path is None:
+        pair = os.environ.pop(KEY_ID, ""), os.environ.pop(SECRET, "")
+        if not all(pair):
+            refuse(f"no key pair: give --credentials FILE, or set {KEY_ID} and {SECRET}")
+        return pair
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_IMODE(mode) & 0o077:
+            refuse(f"{path} may be read by others (mode {stat.S_IMODE(mode):04o}): chmod 600 it")
+        with open(path, encoding="utf-8") as file:
+            values = json.load(file)
+        pair = values["accessKeyId"], values["secretAccessKey"]
+        if not all(isinstance(value, str) and value for value in pair):
+            raise ValueError
+        return pair
+    except OSError as error:
+        refuse(f"{path} cannot be read: {error.strerror}")
+    except (ValueError, KeyError, TypeError):
+        refuse(f"{path} is not JSON with accessKeyId and secretAccessKey")
+
+
+def admit(access_key_id, secret_access_key, bucket):
+    """Makes the one user and the one bucket, inside this process: there is no moment at which anybody may do so over HTTP."""
+    from moto.iam.models import iam_backends
+    from moto.s3.exceptions import InvalidBucketName
+    from moto.s3.models import s3_backends
+
+    iam = iam_backends[ACCOUNT]["aws"]
+    iam.create_user("us-east-1", "grail")
+    key = iam.create_access_key("grail")
+    key.access_key_id, key.secret_access_key = access_key_id, secret_access_key
+    everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+    iam.put_user_policy("grail", "s3", json.dumps(everything))
+    try:
+        s3_backends[ACCOUNT]["aws"].create_bucket(bucket, "us-east-1")
+    except InvalidBucketName:
+        refuse(f"{bucket!r} is no name for a bucket: 3 to 63 lower-case letters, digits and dashes")
+
+
+def signed_only(app):
+    """Refuses what carries no signature: moto lets anonymous requests through to public buckets, and breaks on others."""
+
+    def guarded(environ, start_response):
+        if environ.get("HTTP_AUTHORIZATION", "").startswith("AWS4-HMAC-SHA256 "):
+            return app(environ, start_response)
+        path = escape(environ.get("PATH_INFO", ""))
+        body = f"<Error><Code>AccessDenied</Code><Message>Unsigned request</Message><Resource>{path}</Resource></Error>"
+        start_response("403 Forbidden", [("Content-Type", "application/xml"), ("Content-Length", str(len(body.encode())))])
+        return [body.encode()]
+
+    return guarded
+
+
+def main():
+    parser = argparse.ArgumentParser(description="a local S3 server; objects are kept in memory")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--bucket", default="grail")
+    parser.add_argument("--credentials", metavar="FILE", help="JSON with accessKeyId and secretAccessKey, mode 600")
+    parser.add_argument("--until-stdin-closes", action="store_true", help="end with the process that holds the other end")
+    options = parser.parse_args()
+    pair = key_pair(options.credentials)
+
+    from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
+    from werkzeug.serving import make_server
+
+    class Handler(MotoRequestHandler):
+        # Connections are kept, as real servers do; the SDK's pool is then tested too.
+        protocol_version = "HTTP/1.1"
+        # Headers and body are two writes: without this the second one waits 40 ms for the first one's acknowledgement.
+        disable_nagle_algorithm = True
+
+        def log_request(self, *_):
+            pass
+
+    admit(*pair, options.bucket)
+    try:
+        server = make_server(
+            options.host, options.port, signed_only(create_backend_app("s3")), threaded=True, request_handler=Handler
+        )
+    except (OSError, SystemExit) as error:
+        refuse(f"cannot listen on {options.host}:{options.port}: {getattr(error, 'strerror', None) or 'the port is taken'}")
+    server.daemon_threads = True
+
+    def end(*_):
+        # Memory is all there is: nothing to finish, and a request in flight must not delay the end.
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    if options.until_stdin_closes:
+        threading.Thread(target=lambda: (sys.stdin.buffer.read(), end()), daemon=True).start()
+
+    print(
+        f"ready http://{options.host}:{server.port} bucket {options.bucket}"
+        " (objects are kept in memory and are gone when this program ends)",
+        flush=True,
+    )
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
