@@ -6,8 +6,9 @@ const NUMBERS = new RegExp(NUMBER.source, 'gu')
 const NUMERIC_ONLY = /^[-+]?[\p{Nd}.,]+$/u
 /** Python's `.` stops at line feeds only. */
 const MARKED_ANSWERS = new RegExp(`####[${PYTHON_WHITESPACE}]*([^\\n]+)`, 'g')
-/** Where str.splitlines() parts a text. */
-const LINE_BREAKS = /\r\n|[\n-\r\x1c-\x1e\x85\u2028\u2029]/
+/** Characters at which str.splitlines() parts a text. */
+const LINE_BREAK = '\\n-\\r\\x1c-\\x1e\\x85\\u2028\\u2029'
+const LINE_BREAKS = new RegExp(`\\r\\n|[${LINE_BREAK}]`)
 const SPACE_OR_POINT = new RegExp(`[${PYTHON_WHITESPACE}.]`)
 
 /** The number that a completion's solution gives, '' without one, and whether there is nothing else in it (spaces aside) (grail/environments/gsm8k_env.py:28-100, 54d6342). */

@@ -12,7 +12,7 @@ function solve(problem: SatProblem): string {
   throw new Error('not satisfiable')
 }
 
-t.test('sat: a seed gives the same problem every time, and other seeds other problems', async t => {
+await t.test('sat: a seed gives the same problem every time, and other seeds other problems', async t => {
   const environment = satEnvironment()
   t.same(environment.problem(7), environment.problem(7))
   t.not(environment.problem(7).prompt, environment.problem(8).prompt)
@@ -24,7 +24,7 @@ t.test('sat: a seed gives the same problem every time, and other seeds other pro
   t.equal(environment.problem(7).row, -1, 'there is no data set behind it')
 })
 
-t.test('sat: rewards', async t => {
+await t.test('sat: rewards', async t => {
   const environment = satEnvironment()
   const problem = environment.problem(12345)
   const right = solve(problem.answer as SatProblem)

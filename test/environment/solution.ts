@@ -25,21 +25,21 @@ const cases: [title: string, text: string, expected: Partial<ReturnType<typeof r
 ]
 
 for (const [title, text, expected] of cases)
-  t.test(`tags: ${title}`, async t => {
+  await t.test(`tags: ${title}`, async t => {
     t.match(readTags(text, 'native'), expected)
   })
 
-t.test('a hostile completion full of tags is read in linear time', async t => {
+await t.test('a hostile completion full of tags is read in linear time', async t => {
   const tags = readTags('</think><SOLUTION>'.repeat(200_000), 'native')
   t.equal(tags.solution, undefined)
   t.equal(tags.openTags, 200_000)
 })
 
-t.test('stripping a long run of white space is linear', async t => {
+await t.test('stripping a long run of white space is linear', async t => {
   t.equal(strip(`a${' '.repeat(1_000_000)}b `).length, 1_000_002)
 })
 
-t.test('white space and lengths are Python’s', async t => {
+await t.test('white space and lengths are Python’s', async t => {
   t.equal(strip('\x1f\x85\u3000 a b\ufeff \n'), 'a b\ufeff', 'U+001F and U+0085 are space, U+FEFF is not')
   t.equal(pythonLength('a😀\ud800'), 3, 'a lone surrogate counts as one')
 })

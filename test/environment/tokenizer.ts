@@ -8,28 +8,31 @@ import { bundledTokenizerFolder, loadTokenizer, promptIds } from '../../src/envi
 
 const bundled = bundledTokenizerFolder()
 
-t.test('the system prompts are the bytes that validators expect', async t => {
+await t.test('the system prompts are the bytes that validators expect', async t => {
   const digest = (text: string) => createHash('sha256').update(text).digest('hex')
   t.equal(digest(THINKING.instructed.systemPrompt), '6533a08686b85388a6326e0fd2ed9f336aab666fc46e09410c1063774bd53c60')
   t.equal(digest(THINKING.native.systemPrompt), 'f0ed105a7c5664b2cd10aa97d2f66f587076999b65c14c12e630bc9635615145')
 })
 
-t.test('a prompt is rendered by the checkpoint’s template and tokenized without changing a character', async t => {
-  const tokenizer = await loadTokenizer(bundled)
-  const problem = satEnvironment().problem(1)
-  const rendered = tokenizer.renderPrompt(problem.prompt, 'native')
-  t.equal(
-    rendered,
-    `<|im_start|>system\n${THINKING.native.systemPrompt}<|im_end|>\n<|im_start|>user\n${problem.prompt}<|im_end|>\n<|im_start|>assistant\n`,
-  )
-  const ids = promptIds(tokenizer, problem, 'native')
-  t.equal(tokenizer.decode(ids), rendered)
-  t.notSame(ids, promptIds(tokenizer, problem, 'instructed'), 'the modes differ')
-  t.equal(tokenizer.eosTokenId, 151645)
-  t.equal(tokenizer.vocabSize, 151665)
-})
+await t.test(
+  'a prompt is rendered by the checkpoint’s template and tokenized without changing a character',
+  async t => {
+    const tokenizer = await loadTokenizer(bundled)
+    const problem = satEnvironment().problem(1)
+    const rendered = tokenizer.renderPrompt(problem.prompt, 'native')
+    t.equal(
+      rendered,
+      `<|im_start|>system\n${THINKING.native.systemPrompt}<|im_end|>\n<|im_start|>user\n${problem.prompt}<|im_end|>\n<|im_start|>assistant\n`,
+    )
+    const ids = promptIds(tokenizer, problem, 'native')
+    t.equal(tokenizer.decode(ids), rendered)
+    t.notSame(ids, promptIds(tokenizer, problem, 'instructed'), 'the modes differ')
+    t.equal(tokenizer.eosTokenId, 151645)
+    t.equal(tokenizer.vocabSize, 151665)
+  },
+)
 
-t.test('token ids are those of the reference’s tokenizers library', async t => {
+await t.test('token ids are those of the reference’s tokenizers library', async t => {
   const tokenizer = await loadTokenizer(bundled)
   // tokenizers 0.22.1 on the same tokenizer.json; 9,638 texts agreed when this was written
   const cases: [text: string, ids: number[]][] = [
@@ -46,7 +49,7 @@ t.test('token ids are those of the reference’s tokenizers library', async t =>
   t.equal(tokenizer.decode([]), '')
 })
 
-t.test('a template in a file of its own wins, and a list has a default', async t => {
+await t.test('a template in a file of its own wins, and a list has a default', async t => {
   const folder = t.testdir({})
   await copyFile(join(bundled, 'tokenizer.json'), join(folder, 'tokenizer.json'))
   const config = (chat_template: unknown) =>
@@ -73,7 +76,7 @@ t.test('a template in a file of its own wins, and a list has a default', async t
   t.throws(() => strict.renderPrompt('x', 'native'), /refuses these messages: no system role/)
 })
 
-t.test('files that are missing or wrong give one clear error', async t => {
+await t.test('files that are missing or wrong give one clear error', async t => {
   const tokenizerJson = join(bundled, 'tokenizer.json')
   const cases: [title: string, files: Record<string, string>, withModel: boolean, error: RegExp][] = [
     ['an empty folder', {}, false, /tokenizer\.json is missing/],

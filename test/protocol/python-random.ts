@@ -1,7 +1,7 @@
 import t from 'tap'
 import { PythonRandom } from '../../src/protocol/python-random.js'
 
-t.test('the generator is CPython’s', t => {
+await t.test('the generator is CPython’s', t => {
   // reference outputs: python3 -c "import random; r = random.Random(42); print(…)"
   t.equal(new PythonRandom(42).random(), 0.6394267984578837, 'random() of seed 42')
   t.equal(
@@ -16,7 +16,7 @@ t.test('the generator is CPython’s', t => {
   t.end()
 })
 
-t.test('what Python refuses is refused', t => {
+await t.test('what Python refuses is refused', t => {
   const random = new PythonRandom('seed')
   t.throws(() => random.sampleRange(3, 4), /sample: 4 of 3/)
   t.throws(() => random.randbelow(0), /at least 1/)
