@@ -1,22 +1,13 @@
 import type { Broker } from './connect.js'
+import { dropStream, type Ensured, ensure, streamInfo } from './ensure.js'
 import { BrokerError, isBrokerError } from './errors.js'
 import { type Fold, fold } from './events.js'
+import { checkKey, kvStream, kvSubject } from './names.js'
 import { type Patience, persist } from './patience.js'
 import { storeOnce } from './publish.js'
 import { lastOfByLeader } from './read.js'
 import { api } from './request.js'
-import {
-  checkKey,
-  DUPLICATE_WINDOW_MS,
-  dropStream,
-  type Ensured,
-  ensure,
-  kvBucket,
-  kvStream,
-  kvSubject,
-  streamInfo,
-  type WantedStream,
-} from './stream.js'
+import { DUPLICATE_WINDOW_MS, kvBucket, type WantedStream } from './stream.js'
 
 // The revision of a key-value bucket that only ever takes claims is a counter: the n-th claim has revision n. It is given out
 // by the server in one message, without a race, and repeated under the same message id it is the same number again.

@@ -1,8 +1,8 @@
-import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { connect, type JetStreamClient, type JetStreamManager, type NatsConnection, type TlsOptions } from 'nats'
-import { BrokerError, brokerError } from './errors.js'
-import { untilAborted } from './patience.js'
+import type { JetStreamClient, JetStreamManager, NatsConnection } from 'nats'
+import { type DialOptions, dial, WAIT_MS } from './dial.js'
+import { brokerError } from './errors.js'
+import { type Needs, refuseUnfit } from './fitness.js'
 import { type BrokerStatus, statusOf } from './status.js'
 
 export interface BrokerInfo {
@@ -12,6 +12,8 @@ export interface BrokerInfo {
   serverName: string
   /** Where this connection goes now, host:port. */
   server: string
+  /** Whether this very server runs JetStream. */
+  jetStream: boolean
 }
 
 /** One connection to the broker; one per process (and a second one for large blobs, where they would hold up small messages). */
@@ -31,173 +33,23 @@ export interface Broker {
   drain(withinMs?: number): Promise<void>
 }
 
-export interface BrokerOptions {
-  /** `nats://host:4222`, several for a cluster. `user:password@` in them works as `user` and `password`. */
-  servers: readonly string[]
-  /** Shown by the server's monitoring: role and instance. */
-  name: string
-  user?: string
-  password?: string
-  tls?: TlsOptions
-  /** Oldest server accepted. */
-  minimumVersion?: string
-  /** Smallest max_payload accepted, bytes. */
-  minimumPayload?: number
-  /** How long the first connection may take, milliseconds. */
-  waitMs?: number
-  /** Ends the connecting. The made connection outlives it, so that leases can still be given back: `drain` ends that. */
-  signal: AbortSignal
-  onStatus?: (status: BrokerStatus) => void
-}
+/** `signal` ends the connecting alone. A connection outlives it, so that leases can still be given back: `drain` ends that. */
+export type BrokerOptions = DialOptions & Needs & { onStatus?: (status: BrokerStatus) => void }
 
-/** Streams, work queues, deduplication and direct gets were tested from here on. */
-const MINIMUM_VERSION = '2.9.0'
-const MINIMUM_PAYLOAD_BYTES = 4 * 1024 * 1024
-const WAIT_MS = 20_000
-/** One dial, TLS included. */
-const DIAL_MS = 5_000
-/** Between two dials of the same server; jitter on top so that a fleet does not come back in one blow. */
-const REDIAL_MS = 150
-const REDIAL_JITTER_MS = 100
-/** The library's default of two minutes would not notice a frozen server within a window. */
-const PING_MS = 5_000
-const PINGS_UNANSWERED = 2
 const DRAIN_MS = 2_000
 
-/** -1, 0 or 1. Numbers only: a pre-release counts as its release. */
-function compareVersions(a: string, b: string): number {
-  const numbers = (v: string) => (v.match(/\d+/g) ?? []).slice(0, 3).map(Number)
-  const [x, y] = [numbers(a), numbers(b)]
-  for (let i = 0; i < 3; i++) {
-    const d = (x[i] ?? 0) - (y[i] ?? 0)
-    if (d !== 0) return Math.sign(d)
-  }
-  return 0
-}
-
-interface Address {
-  server: string
-  user?: string
-  password?: string
-}
-
-function addressOf(given: string): Address {
-  const text = given.includes('://') ? given : `nats://${given}`
-  let url: URL
-  try {
-    url = new URL(text)
-  } catch {
-    throw new BrokerError('invalid', 'a NATS server address must look like nats://host:4222')
-  }
-  const user = url.username && decodeURIComponent(url.username)
-  const password = url.password && decodeURIComponent(url.password)
-  return {
-    server: `${url.protocol}//${url.host}`,
-    ...(user ? { user } : {}),
-    ...(password ? { password } : {}),
-  }
-}
-
-/** The connection could not be made now but may be in a moment: nobody listens yet, or the name does not resolve yet. */
-function mayComeUp(error: BrokerError): boolean {
-  return error.next === 'later' || error.code === 'unknown'
-}
-
-async function dial(options: BrokerOptions, addresses: Address[]): Promise<NatsConnection> {
-  const user = options.user ?? addresses.find(a => a.user !== undefined)?.user
-  const password = options.password ?? addresses.find(a => a.password !== undefined)?.password
-  const names = addresses.map(a => a.server).join(', ')
-  const end = performance.now() + (options.waitMs ?? WAIT_MS)
-  for (;;) {
-    options.signal.throwIfAborted()
-    let failed: BrokerError
-    try {
-      const dialled = connect({
-        servers: addresses.map(a => a.server),
-        name: options.name,
-        ...(user === undefined ? {} : { user }),
-        ...(password === undefined ? {} : { pass: password }),
-        ...(options.tls === undefined ? {} : { tls: options.tls }),
-        timeout: DIAL_MS,
-        maxReconnectAttempts: -1,
-        reconnectTimeWait: REDIAL_MS,
-        reconnectJitter: REDIAL_JITTER_MS,
-        reconnectJitterTLS: REDIAL_JITTER_MS,
-        pingInterval: PING_MS,
-        maxPingOut: PINGS_UNANSWERED,
-        // A stack trace per request costs more than the request.
-        noAsyncTraces: true,
-      })
-      dialled.then(nc => (options.signal.aborted ? nc.close() : undefined)).catch(() => {})
-      return await untilAborted(dialled, options.signal)
-    } catch (e) {
-      options.signal.throwIfAborted()
-      failed = brokerError(e, `connect to NATS at ${names}`)
-    }
-    if (failed.code === 'auth') {
-      const who = user === undefined ? 'without a user' : `as user '${user}'`
-      throw new BrokerError(
-        'auth',
-        `NATS at ${names} refuses the connection ${who}: set the user and password of its configuration`,
-      )
-    }
-    if (!mayComeUp(failed)) throw failed
-    if (performance.now() + REDIAL_MS >= end) {
-      throw new BrokerError(
-        'unreachable',
-        `no NATS server answers at ${names} (waited ${Math.round((options.waitMs ?? WAIT_MS) / 1000)} s, last: ${lastWords(failed)}): start nats-server or correct the address`,
-        { cause: failed },
-      )
-    }
-    await sleep(REDIAL_MS + Math.random() * REDIAL_JITTER_MS, undefined, { signal: options.signal }).catch(() => {})
-  }
-}
-
-function lastWords(failed: BrokerError): string {
-  const cause = failed.cause
-  return cause instanceof Error ? cause.message : failed.message
-}
-
-async function refuseUnfit(nc: NatsConnection, jsm: JetStreamManager, options: BrokerOptions): Promise<void> {
-  const info = nc.info
-  if (info === undefined) throw new BrokerError('unreachable', 'the NATS server went away while connecting')
-  const where = `NATS ${info.version} at ${nc.getServer()}`
-  const minimum = options.minimumVersion ?? MINIMUM_VERSION
-  if (compareVersions(info.version, minimum) < 0)
-    throw new BrokerError('too-old', `${where} is too old: install nats-server ${minimum} or newer`)
-  const payload = options.minimumPayload ?? MINIMUM_PAYLOAD_BYTES
-  if (info.max_payload < payload)
-    throw new BrokerError(
-      'max-payload',
-      `${where} takes messages of ${info.max_payload} bytes, ${payload} are needed: set max_payload: ${Math.max(payload, 8 * 1024 * 1024)} in its configuration`,
-    )
-  try {
-    await jsm.getAccountInfo()
-  } catch (e) {
-    const failed = brokerError(e, where)
-    if (failed.code === 'no-responders' || failed.code === 'no-jetstream')
-      throw new BrokerError(
-        'no-jetstream',
-        `${where} runs without JetStream: add a jetstream block to its configuration`,
-      )
-    throw failed
-  }
-}
-
 /**
- * Connects, waits for the first server to come up, and refuses a broker that cannot do the work, each with one sentence
- * that names the cure. Afterwards it reconnects forever.
+ * Connects, waits for the first server to come up (20 s unless said), and refuses a broker that cannot do the work, each with
+ * one sentence that names the cure. Afterwards it reconnects forever.
  * Throws BrokerError: 'unreachable', 'auth', 'too-old', 'no-jetstream', 'max-payload', 'invalid'. No text has a password in it.
  */
 export async function connectBroker(options: BrokerOptions): Promise<Broker> {
-  if (options.servers.length === 0)
-    throw new BrokerError('invalid', 'no NATS server given: name at least one nats://host:4222')
-  const nc = await dial(options, options.servers.map(addressOf))
+  const nc = await dial(options)
   try {
-    const js = nc.jetstream()
     const jsm = await nc.jetstreamManager({ checkAPI: false })
-    await untilAborted(refuseUnfit(nc, jsm, options), options.signal)
-    return brokerOn(nc, js, jsm, options.onStatus)
+    const broker = brokerOn(nc, nc.jetstream(), jsm, options.onStatus)
+    await refuseUnfit(broker, options, { signal: options.signal, giveUpAfterMs: options.waitMs ?? WAIT_MS })
+    return broker
   } catch (e) {
     await nc.close()
     throw e
@@ -244,6 +96,7 @@ function brokerOn(
         maxPayload: info?.max_payload ?? 0,
         serverName: info?.server_name ?? 'unknown',
         server: server(),
+        jetStream: info?.jetstream ?? false,
       }
     },
     get connected() {

@@ -6,7 +6,7 @@ export type BrokerErrorCode =
   | 'timeout'
   /** Nobody listens on the subject: for a stream's subject, the stream is absent or electing a leader. */
   | 'no-responders'
-  /** No server could be reached at all, or the connection is down. */
+  /** The connection is down, could not be made, or broke while waiting: what was asked may have been done. */
   | 'unreachable'
   /** The server has too much to do just now (429, elections, an earlier copy still in flight). */
   | 'busy'
@@ -58,16 +58,19 @@ export class BrokerError extends Error {
   readonly next: BrokerNext
   /** Milliseconds to wait before the same call makes sense; 0 when the caller's own pace will do. */
   readonly retryAfterMs: number
+  /** JetStream's own error number (`err_code`), where it gave one. */
+  readonly number: number | undefined
   constructor(
     code: BrokerErrorCode,
     message: string,
-    options: { next?: BrokerNext; retryAfterMs?: number; cause?: unknown } = {},
+    options: { next?: BrokerNext; retryAfterMs?: number; cause?: unknown; number?: number } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'BrokerError'
     this.code = code
     this.next = options.next ?? (LATER.has(code) ? 'later' : 'never')
     this.retryAfterMs = options.retryAfterMs ?? 0
+    this.number = options.number
   }
 }
 
@@ -84,6 +87,7 @@ export interface ApiFailure {
 
 /** JetStream error numbers that mean something to us; everything else is told by its HTTP-like code. */
 const BY_NUMBER: Readonly<Record<number, BrokerErrorCode>> = {
+  10005: 'busy', // no suitable peers: servers of the cluster are still joining
   10008: 'busy', // cluster not available
   10009: 'busy', // cluster has no leader
   10013: 'invalid', // consumer name exists with another configuration
@@ -99,6 +103,7 @@ const BY_NUMBER: Readonly<Record<number, BrokerErrorCode>> = {
   10059: 'not-found', // stream
   10060: 'other-stream', // expected stream does not match
   10071: 'wrong-revision', // wrong last sequence
+  10074: 'invalid', // more than one replica without a cluster
   10076: 'no-jetstream', // not enabled
   10109: 'sealed',
   10158: 'busy', // a copy with this message id is in process
@@ -106,24 +111,31 @@ const BY_NUMBER: Readonly<Record<number, BrokerErrorCode>> = {
   10167: 'busy', // too many requests
 }
 
+/** A server that asks for patience gets this much, milliseconds. */
+const BUSY_MS = 100
+/** Room is made by messages ageing out or being done: not in the next moment. */
+const FULL_MS = 1_000
+
+function codeOf(failure: ApiFailure): BrokerErrorCode {
+  const number = failure.err_code ?? 0
+  // One number for every refusal of the store; only its text tells them apart.
+  if (number === 10077) return failure.description?.includes('per subject') ? 'different' : 'stream-full'
+  const code = BY_NUMBER[number]
+  if (code !== undefined) return code
+  if (failure.code === 404) return 'not-found'
+  if (failure.code === 408) return 'timeout'
+  return failure.code === 429 || failure.code === 503 ? 'busy' : 'unknown'
+}
+
 /** A failed JetStream API response as our error. */
 export function apiError(failure: ApiFailure, doing: string): BrokerError {
+  const code = codeOf(failure)
+  const number = failure.err_code
   const text = failure.description ?? 'no description'
-  const message = `${doing}: ${text}`
-  const number = failure.err_code ?? 0
-  if (number === 10077) {
-    // One number for every refusal of the store; only its text tells them apart.
-    return text.includes('per subject')
-      ? new BrokerError('different', `${doing}: something else is already stored there`)
-      : new BrokerError('stream-full', message, { retryAfterMs: 1_000 })
-  }
-  const code = BY_NUMBER[number]
-  if (code !== undefined) return new BrokerError(code, message, code === 'busy' ? { retryAfterMs: 100 } : {})
-  if (failure.code === 404) return new BrokerError('not-found', message)
-  if (failure.code === 429) return new BrokerError('busy', message, { retryAfterMs: 100 })
-  if (failure.code === 408) return new BrokerError('timeout', message)
-  if (failure.code === 503) return new BrokerError('busy', message, { retryAfterMs: 100 })
-  return new BrokerError('unknown', `${message} (error ${number || failure.code})`)
+  return new BrokerError(code, `${doing}: ${text}${number === undefined ? '' : ` (JetStream error ${number})`}`, {
+    ...(number === undefined ? {} : { number }),
+    retryAfterMs: code === 'busy' ? BUSY_MS : code === 'stream-full' ? FULL_MS : 0,
+  })
 }
 
 /** Codes of the library and of node's sockets. */

@@ -1,11 +1,11 @@
 import { type ConsumerInfo, type MsgHdrs, nanos, nuid } from 'nats'
 import type { Broker } from './connect.js'
 import { deliveryOf } from './delivery.js'
+import { streamInfo } from './ensure.js'
 import { BrokerError, isBrokerError } from './errors.js'
 import { type Mailbox, mailbox } from './mailbox.js'
 import { GIVE_UP_AFTER_MS } from './patience.js'
-import { api } from './request.js'
-import { streamInfo } from './stream.js'
+import { api, send } from './request.js'
 
 // The client library can read a stream in order too, but its ordered consumers leave a status listener behind at every reset
 // and took up to 48 s to go on after a leader's death. This one asks again after two seconds of silence, at the latest.
@@ -165,7 +165,10 @@ class Reader {
 
   private ask(consumer: string, box: Mailbox): void {
     const body = utf8.encode(JSON.stringify({ batch: PAGE, expires: nanos(HOLD_MS) }))
-    this.broker.nc.publish(`$JS.API.CONSUMER.MSG.NEXT.${this.stream}.${consumer}`, body, { reply: box.subject })
+    send(this.broker, `$JS.API.CONSUMER.MSG.NEXT.${this.stream}.${consumer}`, body, {
+      doing: `fold ${this.stream}`,
+      reply: box.subject,
+    })
   }
 
   /** One page; false when the reader must start anew from the last event delivered. */

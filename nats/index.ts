@@ -13,10 +13,12 @@ export {
   sealClaims,
 } from './claim.js'
 export { type Broker, type BrokerInfo, type BrokerOptions, connectBroker } from './connect.js'
+export { type Drift, dropStream, type Ensured, type EnsureOptions, ensure, purgeSubject } from './ensure.js'
 export { BrokerError, type BrokerErrorCode, type BrokerNext, brokerError, isBrokerError } from './errors.js'
 export { type EventMeta, type Fold, type FoldOptions, fold } from './events.js'
 export { holdLease, type Lease, type LeaseOptions } from './lease.js'
 export { type Announcement, type Holes, type Message, message, type ReadHoles } from './message.js'
+export { objectStore } from './object.js'
 export { done, later, never, type Outcome } from './outcome.js'
 export type { Patience } from './patience.js'
 export {
@@ -31,16 +33,10 @@ export { announce, type Stored, tell } from './publish.js'
 export { lastOf, messageAt, type StoredMessage, subjects } from './read.js'
 export { renderServerConfig, type ServerSettings } from './server.js'
 export type { BrokerStatus } from './status.js'
-export { ensureStore, objectStore, openStore, type Store, type StoredObject } from './store.js'
+export { ensureStore, openStore, type Store, type StoredObject } from './store.js'
 export {
-  type Drift,
-  dropStream,
-  type Ensured,
-  type EnsureOptions,
-  ensure,
   journal,
   kvBucket,
-  purgeSubject,
   type StreamChoices,
   type WantedConsumer,
   type WantedStream,

@@ -2,12 +2,13 @@ import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { millis, nuid } from 'nats'
 import type { Broker } from './connect.js'
+import { streamInfo } from './ensure.js'
 import { BrokerError, brokerError } from './errors.js'
+import { checkKey, kvStream, kvSubject } from './names.js'
 import { ATTEMPT_MS } from './patience.js'
 import { storeOnce } from './publish.js'
 import { lastOfByLeader } from './read.js'
 import { api } from './request.js'
-import { checkKey, kvStream, kvSubject, streamInfo } from './stream.js'
 
 // A lease is an entry in a bucket whose entries live for `ttlMs` by the server's clock. Whoever writes it first holds it; every
 // write names the revision it replaces, so that nobody renews what has become another's.

@@ -1,5 +1,6 @@
 import { createInbox, type Msg, type Subscription } from 'nats'
 import type { Broker } from './connect.js'
+import { brokerError } from './errors.js'
 
 /** A private subject whose messages are taken one by one. */
 export interface Mailbox {
@@ -12,32 +13,40 @@ export interface Mailbox {
   close(): Msg[]
 }
 
+/** Opens one. Throws BrokerError 'closed'. */
 export function mailbox(broker: Broker): Mailbox {
+  const subject = createInbox()
   const waiting: Msg[] = []
   let wake = () => {}
-  const subject = createInbox()
-  const subscription: Subscription = broker.nc.subscribe(subject, {
-    callback: (error, msg) => {
-      if (!error) waiting.push(msg)
-      wake()
-    },
-  })
+  let subscription: Subscription
+  try {
+    subscription = broker.nc.subscribe(subject, {
+      callback: (error, msg) => {
+        if (!error) waiting.push(msg)
+        wake()
+      },
+    })
+  } catch (e) {
+    throw brokerError(e, 'listen for answers')
+  }
+
+  const rest = (ms: number, signal: AbortSignal) =>
+    new Promise<void>(resolve => {
+      const timer = setTimeout(() => wake(), ms)
+      const abort = () => wake()
+      signal.addEventListener('abort', abort)
+      wake = () => {
+        clearTimeout(timer)
+        signal.removeEventListener('abort', abort)
+        wake = () => {}
+        resolve()
+      }
+    })
+
   return {
     subject,
     async next(withinMs, signal) {
-      if (waiting.length === 0 && !signal.aborted) {
-        await new Promise<void>(resolve => {
-          const timer = setTimeout(() => wake(), withinMs)
-          const abort = () => wake()
-          signal.addEventListener('abort', abort)
-          wake = () => {
-            clearTimeout(timer)
-            signal.removeEventListener('abort', abort)
-            wake = () => {}
-            resolve()
-          }
-        })
-      }
+      if (waiting.length === 0 && !signal.aborted) await rest(withinMs, signal)
       return signal.aborted ? undefined : waiting.shift()
     },
     interrupt: () => wake(),

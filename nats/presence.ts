@@ -1,10 +1,11 @@
 import type { Broker } from './connect.js'
+import { purgeSubject } from './ensure.js'
 import { type BrokerError, brokerError, isBrokerError } from './errors.js'
 import { type Fold, fold } from './events.js'
+import { checkKey, kvStream, kvSubject } from './names.js'
 import { ATTEMPT_MS, type Patience, untilAborted } from './patience.js'
 import { storeOnce } from './publish.js'
 import { subjects } from './read.js'
-import { checkKey, kvStream, kvSubject, purgeSubject } from './stream.js'
 
 // Presence is a value in a bucket whose entries live for a few seconds: the server takes away what is not renewed, by its own
 // clock. JetStream says nothing when a value ages out, so whoever watches also asks, now and then, for the list of keys.

@@ -2,7 +2,7 @@ import type { Broker } from './connect.js'
 import { BrokerError } from './errors.js'
 import type { Announcement, Holes, Message } from './message.js'
 import { type Patience, persist } from './patience.js'
-import { answerOf, request } from './request.js'
+import { answerOf, request, send } from './request.js'
 
 /** Where the broker put it. */
 export interface Stored {
@@ -66,8 +66,8 @@ export async function announce<T extends string, P>(
   })
 }
 
-/** Says something to whoever listens now; lost when nobody does or the connection is down. */
+/** Says something to whoever listens now; lost when nobody does or the connection is down. Throws BrokerError 'max-payload'. */
 export function tell<T extends string, P>(broker: Broker, message: Message<T, P>, holes: Holes<T>, payload: P): void {
-  if (broker.nc.isClosed()) return
-  broker.nc.publish(message.at(holes), message.encode(payload))
+  const subject = message.at(holes)
+  if (!broker.nc.isClosed()) send(broker, subject, message.encode(payload), { doing: `tell ${subject}` })
 }

@@ -2,7 +2,7 @@ import { type Msg, type MsgHdrs, MsgHdrsImpl, type StreamInfo } from 'nats'
 import type { Broker } from './connect.js'
 import { apiError, isBrokerError } from './errors.js'
 import { type Patience, persist } from './patience.js'
-import { api, request } from './request.js'
+import { answerOf, api, request } from './request.js'
 
 /** A message as a stream keeps it. */
 export interface StoredMessage {
@@ -46,58 +46,61 @@ function fromDirect(msg: Msg, doing: string): StoredMessage | undefined {
   )
 }
 
+interface Asking {
+  doing: string
+  timeoutMs: number
+  signal: AbortSignal
+}
+
 /** Asks whichever server answers first, a follower too: fast, and up to a moment behind. */
 async function direct(
   broker: Broker,
   stream: string,
   which: Which,
-  patience: Patience,
+  asking: Asking,
 ): Promise<StoredMessage | undefined> {
-  const doing = `read ${JSON.stringify(which)} of ${stream}`
   const bytes = utf8.encode(JSON.stringify(which))
-  return persist(
-    doing,
-    async timeoutMs =>
-      fromDirect(
-        await request(broker, `$JS.API.DIRECT.GET.${stream}`, bytes, { doing, timeoutMs, signal: patience.signal }),
-        doing,
-      ),
-    { ...patience, giveUpAfterMs: patience.attemptMs ?? 500 },
-  )
+  return fromDirect(await request(broker, `$JS.API.DIRECT.GET.${stream}`, bytes, asking), asking.doing)
 }
 
-/** Asks the stream's leader: what is not there is not there. Throws 'not-found' only when the stream itself is absent. */
+interface LeaderAnswer {
+  message: { subject: string; seq: number; data?: string; hdrs?: string; time: string }
+}
+
+const NO_MESSAGE_FOUND = 10037
+
+/** Asks the stream's leader: what is not there is not there. */
 async function fromLeader(
   broker: Broker,
   stream: string,
   which: Which,
-  patience: Patience,
+  asking: Asking,
 ): Promise<StoredMessage | undefined> {
-  type Answer = { message: { subject: string; seq: number; data?: string; hdrs?: string; time: string } }
-  let answer: Answer
+  const bytes = utf8.encode(JSON.stringify(which))
   try {
-    answer = await api<Answer>(broker, `STREAM.MSG.GET.${stream}`, which, patience)
+    const answer = await request(broker, `$JS.API.STREAM.MSG.GET.${stream}`, bytes, asking)
+    const { subject, seq, data, hdrs, time } = answerOf<LeaderAnswer>(answer, asking.doing).message
+    const headers = hdrs === undefined ? undefined : MsgHdrsImpl.decode(Buffer.from(hdrs, 'base64'))
+    return withHeaders({ subject, seq, bytes: Buffer.from(data ?? '', 'base64'), timeMs: rfc3339Ms(time) }, headers)
   } catch (e) {
-    if (isBrokerError(e, 'not-found') && !e.message.includes('stream not found')) return undefined
+    if (isBrokerError(e) && e.number === NO_MESSAGE_FOUND) return undefined
     throw e
   }
-  const { subject, seq, data, hdrs, time } = answer.message
-  const headers = hdrs === undefined ? undefined : MsgHdrsImpl.decode(Buffer.from(hdrs, 'base64'))
-  return withHeaders({ subject, seq, bytes: Buffer.from(data ?? '', 'base64'), timeMs: rfc3339Ms(time) }, headers)
 }
 
 /** Directly where that answers with a message, from the leader where it does not: so that 'undefined' can be trusted. */
-async function one(
-  broker: Broker,
-  stream: string,
-  which: Which,
-  patience: Patience,
-): Promise<StoredMessage | undefined> {
-  const found = await direct(broker, stream, which, patience).catch(e => {
-    if (isBrokerError(e) && e.next === 'later') return undefined
-    throw e
-  })
-  return found ?? fromLeader(broker, stream, which, patience)
+function one(broker: Broker, stream: string, which: Which, patience: Patience): Promise<StoredMessage | undefined> {
+  const doing = `read ${JSON.stringify(which)} of ${stream}`
+  const once = async (timeoutMs: number) => {
+    const asking = { doing, timeoutMs, signal: patience.signal }
+    const found = await direct(broker, stream, which, asking).catch(e => {
+      // The stream is absent or does not offer direct reads: its leader knows which.
+      if (isBrokerError(e, 'no-responders')) return undefined
+      throw e
+    })
+    return found ?? fromLeader(broker, stream, which, asking)
+  }
+  return persist(doing, once, patience)
 }
 
 /** The newest message of a subject; undefined when the stream has none. Throws 'not-found' when there is no such stream. */
@@ -117,7 +120,10 @@ export function lastOfByLeader(
   subject: string,
   patience: Patience,
 ): Promise<StoredMessage | undefined> {
-  return fromLeader(broker, stream, { last_by_subj: subject }, patience)
+  const doing = `read the last ${subject} of ${stream}`
+  const once = (timeoutMs: number) =>
+    fromLeader(broker, stream, { last_by_subj: subject }, { doing, timeoutMs, signal: patience.signal })
+  return persist(doing, once, patience)
 }
 
 /** The message with this sequence; undefined when it was deleted, has aged out or does not exist yet. */

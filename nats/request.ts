@@ -1,6 +1,6 @@
 import { headers as emptyHeaders, type Msg, type MsgHdrs } from 'nats'
 import type { Broker } from './connect.js'
-import { type ApiFailure, apiError, brokerError } from './errors.js'
+import { type ApiFailure, apiError, BrokerError, brokerError } from './errors.js'
 import { type Patience, persist, untilAborted } from './patience.js'
 
 const utf8 = new TextEncoder()
@@ -12,29 +12,62 @@ export function headersOf(record: Readonly<Record<string, string>>): MsgHdrs {
   return made
 }
 
-/** One request, one answer, one timer. Throws BrokerError ('timeout', 'no-responders', …) or the signal's reason. */
+/** `waiting`, unless the connection breaks first: what was under way then is never answered. */
+function whileConnected<T>(broker: Broker, waiting: Promise<T>, doing: string): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const stop = broker.listen(status => {
+      if (status.type === 'disconnected' || status.type === 'closed')
+        reject(new BrokerError('unreachable', `${doing}: the connection broke before the answer came`))
+    })
+    waiting.then(resolve, reject).finally(stop)
+  })
+}
+
+/** One request, one answer, one timer. Throws BrokerError ('timeout', 'no-responders', 'unreachable', …) or the signal's reason. */
 export async function request(
   broker: Broker,
   subject: string,
   bytes: Uint8Array,
   options: { doing: string; timeoutMs: number; signal: AbortSignal; headers?: Readonly<Record<string, string>> },
 ): Promise<Msg> {
-  options.signal.throwIfAborted()
+  const { doing, signal } = options
+  signal.throwIfAborted()
+  if (broker.nc.isClosed()) throw new BrokerError('closed', `${doing}: the connection to the broker is closed`)
+  if (!broker.connected) throw new BrokerError('unreachable', `${doing}: the connection to the broker is down`)
   const headers = options.headers && { headers: headersOf(options.headers) }
   try {
-    return await untilAborted(
-      broker.nc.request(subject, bytes, { timeout: options.timeoutMs, ...headers }),
-      options.signal,
-    )
+    const answer = broker.nc.request(subject, bytes, { timeout: options.timeoutMs, ...headers })
+    return await untilAborted(whileConnected(broker, answer, doing), signal)
   } catch (e) {
-    options.signal.throwIfAborted()
+    signal.throwIfAborted()
+    throw brokerError(e, doing)
+  }
+}
+
+/** Sends without waiting for anything. Throws BrokerError 'closed' or 'max-payload'. */
+export function send(
+  broker: Broker,
+  subject: string,
+  bytes: Uint8Array,
+  options: { doing: string; reply?: string },
+): void {
+  try {
+    broker.nc.publish(subject, bytes, options.reply === undefined ? {} : { reply: options.reply })
+  } catch (e) {
     throw brokerError(e, options.doing)
   }
 }
 
 /** The JSON of an API or publish answer; throws what the broker refused as BrokerError. */
 export function answerOf<T>(msg: Msg, doing: string): T {
-  const answer = JSON.parse(fromUtf8.decode(msg.data)) as T & { error?: ApiFailure }
+  let answer: T & { error?: ApiFailure }
+  try {
+    answer = JSON.parse(fromUtf8.decode(msg.data)) as T & { error?: ApiFailure }
+  } catch (e) {
+    throw new BrokerError('payload', `${doing}: the answer is not JetStream's: somebody else listens there`, {
+      cause: e,
+    })
+  }
   if (answer.error !== undefined) throw apiError(answer.error, doing)
   return answer
 }
@@ -48,14 +81,8 @@ const API_ATTEMPT_MS = 2_000
  */
 export async function api<T>(broker: Broker, verb: string, body: object | undefined, patience: Patience): Promise<T> {
   const bytes = body === undefined ? new Uint8Array(0) : utf8.encode(JSON.stringify(body))
-  const doing = verb.toLowerCase().startsWith('stream') || verb.startsWith('CONSUMER') ? verb : `JetStream ${verb}`
-  return persist(
-    doing,
-    async timeoutMs =>
-      answerOf<T>(
-        await request(broker, `$JS.API.${verb}`, bytes, { doing, timeoutMs, signal: patience.signal }),
-        doing,
-      ),
-    { attemptMs: API_ATTEMPT_MS, ...patience },
-  )
+  const { signal, attemptMs = API_ATTEMPT_MS } = patience
+  const once = async (timeoutMs: number) =>
+    answerOf<T>(await request(broker, `$JS.API.${verb}`, bytes, { doing: verb, timeoutMs, signal }), verb)
+  return persist(verb, once, { ...patience, attemptMs })
 }

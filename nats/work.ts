@@ -6,7 +6,7 @@ import { BrokerError, isBrokerError } from './errors.js'
 import { mailbox } from './mailbox.js'
 import { later, type Outcome, outcomeOf } from './outcome.js'
 import { type Patience, persist } from './patience.js'
-import { api, request } from './request.js'
+import { api, request, send } from './request.js'
 
 /** A piece of work, held by us until it is settled or the consumer's ack wait has passed without a sign of life. */
 export interface WorkItem {
@@ -61,7 +61,7 @@ function itemOf(broker: Broker, msg: Msg, delivery: Delivery): WorkItem {
       )
     },
     working() {
-      if (!broker.nc.isClosed()) broker.nc.publish(reply, utf8.encode('+WPI'))
+      if (!broker.nc.isClosed()) send(broker, reply, utf8.encode('+WPI'), { doing: `work on ${msg.subject}` })
     },
   }
 }
@@ -96,7 +96,8 @@ export async function pullOne(
   })
   try {
     const wish = expiresMs > 0 ? { batch: 1, expires: nanos(expiresMs) } : { batch: 1, no_wait: true }
-    broker.nc.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`, utf8.encode(JSON.stringify(wish)), {
+    send(broker, `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`, utf8.encode(JSON.stringify(wish)), {
+      doing,
       reply: box.subject,
     })
     const msg = await box.next(expiresMs + GRACE_MS, signal)
