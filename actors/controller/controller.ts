@@ -18,7 +18,7 @@ import {
   windowEnd,
   windowOf,
 } from '../../src/window/block.js'
-import { claimsOf, decodeClaim, orphans } from '../../src/window/claim.js'
+import { claimsOf, decodeClaim, LIST_GRACE_MS, orphans } from '../../src/window/claim.js'
 import { GROUP_SAMPLES, p90, tailOf, timersOf } from '../../src/window/deadline.js'
 import { summaryLine } from '../../src/window/summary.js'
 import { whileActive } from '../active.js'
@@ -107,18 +107,15 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
       if (live) changed.ring()
     },
   })
-  await journal.caughtUp
+  await Promise.all([journal.caughtUp, fleet.caughtUp])
   for (const ledger of ledgers.values()) if (!isOver(ledger)) followClaims(ledger)
   live = true
 
   const heads = followHeads()
   const ticks = tick()
   const reconciling = reconcile()
-  await Promise.race([
-    Promise.all([heads, ticks, reconciling, journal.done]),
-    // A part that fails ends the controller: supervisord starts a new one, which folds the journal.
-    fleet.done.then(() => new Promise<never>(() => {})),
-  ]).finally(() => {
+  // A part that fails ends the controller: supervisord starts a new one, which folds the journal.
+  await Promise.all([heads, ticks, reconciling, journal.done, fleet.done]).finally(() => {
     for (const end of following.values()) end.abort()
   })
 
@@ -381,7 +378,13 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
     ledger.summarised = true
     const stateNow = stateOf(ledger)
     if (stateNow === 'done')
-      await announce(broker, entered, { window, epoch }, { state: 'done', atMs: clock.now(), why: '' }, { signal })
+      await announce(
+        broker,
+        entered,
+        { window, epoch },
+        { state: 'done' as const, atMs: clock.now(), why: '' },
+        { signal },
+      )
     await announce(broker, summarised, { window, epoch }, summary, { signal })
     tell(broker, summaryLive, {}, summary)
     parts.say(summaryLine(summary, new Date(clock.now())))
@@ -403,12 +406,11 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
   async function reconcile(): Promise<void> {
     while (!signal.aborted) {
       try {
-        await fleet.refresh(signal)
         for (const ledger of ledgers.values()) if (!isOver(ledger) && ledger.opened) await reissue(ledger)
       } catch (error) {
         if (signal.aborted) return
         if (!isBrokerError(error)) throw error
-        log.warn({ err: error }, 'presences could not be read')
+        log.warn({ err: error }, 'orphans could not be re-issued')
       }
       await clock.sleep(RECONCILE_MS, signal)
     }
@@ -425,8 +427,11 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
     const queued = await subjects(broker, REISSUE, reissued.matching({ window, epoch }), { signal })
     for (const index of candidates) {
       if (queued.has(reissued.at({ window, epoch, index }))) continue
-      const attempt = (ledger.reissued.get(index) ?? 0) + 1
-      ledger.reissued.set(index, attempt)
+      const before = ledger.reissued.get(index)
+      // Taken from the queue a moment ago: its new owner is about to say so.
+      if (before && clock.now() - before.atMs < LIST_GRACE_MS) continue
+      const attempt = (before?.attempt ?? 0) + 1
+      ledger.reissued.set(index, { attempt, atMs: clock.now() })
       const owner = ledger.claims.get(index)
       log.warn({ window, index, owner: owner?.generator, attempt }, 'index of a dead generator is re-issued')
       await announce(broker, reissued, { window, epoch, index }, { index, attempt }, { signal })

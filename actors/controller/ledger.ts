@@ -23,8 +23,8 @@ export interface Ledger {
   gaveUp: Map<number, GaveUp>
   dropped: { index: number; event: Dropped }[]
   duplicates: number
-  /** Times an index was put on the reissue queue. */
-  reissued: Map<number, number>
+  /** How often an index was put on the reissue queue, and when last, unix ms. Not folded: a new controller may repeat itself. */
+  reissued: Map<number, { attempt: number; atMs: number }>
   sealed?: Sealed
   uploaded?: Uploaded
   /** Server times, unix ms: when the file was to be sealed and when its object was verified. */

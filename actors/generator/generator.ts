@@ -1,4 +1,4 @@
-import { announce, bePresent, claim, isBrokerError, pullOne, type Store, tell } from '../../nats/index.js'
+import { announce, bePresent, claim, done, isBrokerError, never, pullOne, type Store, tell } from '../../nats/index.js'
 import type { Checkpoint } from '../../src/checkpoint/metadata.js'
 import { EngineError } from '../../src/engine/engine.js'
 import { RewardError } from '../../src/environment/environment.js'
@@ -32,6 +32,9 @@ const IDLE_MS = 1_000
 const REISSUE_WAIT_MS = 50
 /** Groups that may be rewarded and staged while the engine is busy with the next one. */
 const STAGING_IN_FLIGHT = 2
+/** Pause after the first group an engine failed on, and the longest one, ms. */
+const FIRST_PAUSE_MS = 500
+const LONGEST_PAUSE_MS = 30_000
 /** Tries of one index on one generator while its engine asks for patience: then it goes back to the fleet. */
 const TRIES_PER_INDEX = 3
 
@@ -58,6 +61,7 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
   let state = 'starting'
   let workshop: Workshop | undefined
   let loaded = ''
+  let failures = 0
 
   const presence = bePresent(
     broker,
@@ -142,17 +146,18 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
     if (left) {
       const holes = reissued.holes(left.subject)
       if (holes?.window !== window.window || holes.epoch !== window.epoch) {
-        await left.settle({ kind: 'never', why: 'of another window or epoch' })
+        await left.settle(never('of another window or epoch'), { signal })
         return undefined
       }
       // Listed before it leaves the queue: between the two the controller must see it in one place at least.
       inFlight.set(holes.index, window)
-      await presence.poke()
-      await left.settle({ kind: 'done' })
+      presence.poke()
+      await left.settle(done, { signal })
       log.info({ window: window.window, index: holes.index }, 'took over an index of a dead generator')
       return holes.index
     }
-    const key = `${instance}.${boot}.${claims++}`
+    // A number is only used up by a claim that was answered: after a lost answer the same claim is asked for again.
+    const key = `${instance}.${boot}.${window.window}.${window.epoch}.${claims}`
     const { index } = await claim(
       broker,
       claimsOf(window.window, window.epoch),
@@ -169,8 +174,9 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
         giveUpAfterMs: window.timers.drainEndMs - clock.now(),
       },
     )
+    claims++
     inFlight.set(index, window)
-    presence.poke().catch(() => {})
+    presence.poke()
     return index
   }
 
@@ -232,12 +238,16 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
       else log.error({ window: window.window, index, err: error }, 'group lost: left for another generator')
     } finally {
       inFlight.delete(index)
-      presence.poke().catch(() => {})
+      presence.poke()
     }
   }
 
   /** One index from its claim to the hand-over to staging. */
-  async function work(window: OpenWindow, shop: Workshop, index: number): Promise<Promise<void> | undefined> {
+  async function work(
+    window: OpenWindow,
+    shop: Workshop,
+    index: number,
+  ): Promise<{ staging: Promise<void> } | undefined> {
     const beganMs = clock.now()
     const tooLate = new AbortController()
     const timer = setTimeout(() => tooLate.abort(new Error('draining is over')), window.timers.drainEndMs - beganMs)
@@ -253,7 +263,7 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
             latestMs: window.timers.drainEndMs,
           }
           const generated = await generate(shop, { task, clock, producer: instance, signal: until })
-          return stage(window, index, generated, beganMs)
+          return { staging: stage(window, index, generated, beganMs) }
         } catch (error) {
           if (until.aborted) throw error
           const patient = error instanceof EngineError && error.next === 'later' && tries < TRIES_PER_INDEX
@@ -268,7 +278,7 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
       else if (!until.aborted)
         log.error({ window: window.window, index, err: error }, 'engine failed: index left for another generator')
       inFlight.delete(index)
-      presence.poke().catch(() => {})
+      presence.poke()
       return undefined
     } finally {
       clearTimeout(timer)
@@ -295,10 +305,13 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
     return workshop
   }
 
+  /** Own p90; before the first group the fleet's, which lies between the moments claims close and draining ends. */
+  const expectedMs = ({ timers }: OpenWindow) => pace.groupMs() ?? timers.drainEndMs - timers.claimsCloseMs
+
   const staging = new Set<Promise<void>>()
   while (!signal.aborted) {
     const window = windows.latest()
-    if (!window || isOver(window) || !mayClaim(clock.now(), window.timers.drainEndMs, pace.groupMs())) {
+    if (!window || isOver(window) || !mayClaim(clock.now(), window.timers.drainEndMs, expectedMs(window))) {
       state = workshop ? 'idle' : state
       // The engine is warmed up before the first window needs it.
       if (window && !workshop) await workshopFor(window)
@@ -314,12 +327,17 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
       state = 'generating'
       const index = await take(window)
       if (index === undefined) continue
-      const done = await work(window, shop, index)
-      if (done) {
-        staging.add(done)
-        done.finally(() => staging.delete(done)).catch(() => {})
-        if (staging.size >= STAGING_IN_FLIGHT) await Promise.race(staging)
+      const handedOver = await work(window, shop, index)
+      if (!handedOver) {
+        // A broken engine must not eat the window's indices: each failure waits twice as long as the one before.
+        if (!window.worthless.aborted)
+          await clock.sleep(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures++), signal)
+        continue
       }
+      failures = 0
+      const staged = handedOver.staging.finally(() => staging.delete(staged))
+      staging.add(staged)
+      if (staging.size >= STAGING_IN_FLIGHT) await Promise.race(staging)
     } catch (error) {
       if (signal.aborted) break
       // The window's cap is reached, it was sealed, or its claims are gone: there will be another window.

@@ -1,7 +1,7 @@
 import { announce, type Store } from '../../nats/index.js'
 import { type Bucket, BucketError, type PartFacts } from '../../src/bucket/bucket.js'
 import { multipartEtag, singleEtag } from '../../src/bucket/expected.js'
-import { completeUpload, putObject, verifyObject, withRetry } from '../../src/bucket/upload.js'
+import { completeUpload, putObject, sendPart as sendPartTo, verifyObject, withRetry } from '../../src/bucket/upload.js'
 import { objectKey } from '../../src/window/object.js'
 import type { ActorParts } from '../actor.js'
 import type { Part, Sealed } from '../aggregator/messages.js'
@@ -172,7 +172,7 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
   async function uploadIdOf(): Promise<string> {
     const known = uploads.get(attempt)
     if (known !== undefined) return known
-    const { uploadId } = await withRetry(() => bucket.openUpload(key, signal), retrying(window.timers.abortAtMs))
+    const { uploadId } = await withRetry(s => bucket.openUpload(key, s), retrying(window.timers.abortAtMs))
     uploads.set(attempt, uploadId)
     await announce(broker, uploadOpened, holes, { attempt, key, uploadId }, { signal })
     return uploadId
@@ -181,12 +181,7 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
   async function sendPart(part: Part, sent: Map<number, PartFacts>): Promise<void> {
     const uploadId = await uploadIdOf()
     const bytes = await parts.parts.get(part.object, { signal })
-    const facts = await withRetry(
-      () => bucket.putPart(key, uploadId, part.number, bytes, signal),
-      retrying(window.timers.abortAtMs),
-    )
-    if (facts.etag !== part.md5)
-      throw new Hopeless(`part ${part.number} arrived as ${facts.etag}, sent was ${part.md5}`)
+    const facts = await sendPartTo(bucket, key, uploadId, part.number, bytes, retrying(window.timers.abortAtMs))
     sent.set(part.number, facts)
     result.parts = sent.size
     log.debug({ ...holes, part: part.number, bytes: part.bytes }, 'part uploaded')
@@ -195,7 +190,7 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
   /** After a crash: what the bucket already has of this attempt is not sent again. */
   async function resume(uploadId: string, sent: Map<number, PartFacts>): Promise<void> {
     try {
-      const there = await withRetry(() => bucket.listParts(key, uploadId, signal), retrying(window.timers.abortAtMs))
+      const there = await withRetry(s => bucket.listParts(key, uploadId, s), retrying(window.timers.abortAtMs))
       for (const facts of there) if (ready.get(facts.number)?.md5 === facts.etag) sent.set(facts.number, facts)
     } catch (error) {
       // Completed or aborted before the crash: HEAD decides in `finish`, a new upload is opened otherwise.
@@ -211,7 +206,7 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
 
   async function isThere(): Promise<boolean> {
     if (!sealed || ready.size !== sealed.parts) return false
-    const facts = await withRetry(() => bucket.head(key, signal), retrying(window.timers.abortAtMs))
+    const facts = await withRetry(s => bucket.head(key, s), retrying(window.timers.abortAtMs))
     return facts?.etag === expectedEtag() && facts.bytes === sealed.bytes
   }
 
@@ -238,7 +233,7 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
     await announce(broker, completed, holes, { attempt, key, etag }, { signal: outer })
     const completedMs = clock.now()
     const verify = { deadlineMs: window.timers.verifyByMs, now: clock.now, random, signal: outer }
-    const facts = await withRetry(() => bucket.head(key, outer), verify)
+    const facts = await withRetry(s => bucket.head(key, s), verify)
     const verdict = verifyObject(facts, { bytes: file.bytes, etag, deadlineMs: window.timers.deadlineMs })
     if (verdict !== 'ok') throw new Hopeless(`the object is not as it must be: ${verdict.join('; ')}`)
     const lastModifiedMs = facts?.lastModifiedMs ?? 0
@@ -263,7 +258,7 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
   async function abortOthers(): Promise<void> {
     for (const [other, uploadId] of uploads)
       if (other !== attempt) {
-        await withRetry(() => bucket.abort(key, uploadId, signal), retrying(window.timers.abortAtMs))
+        await withRetry(s => bucket.abort(key, uploadId, s), retrying(window.timers.abortAtMs))
         uploads.delete(other)
       }
   }
@@ -275,13 +270,13 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
       const mine = new Set(uploads.values())
       // One that was opened right before a crash is in nobody's journal; a later epoch's must stay.
       if (parts.isLatest(window))
-        for (const open of await withRetry(() => bucket.listUploads(key, outer), cleaning))
+        for (const open of await withRetry(s => bucket.listUploads(key, s), cleaning))
           if (open.key === key) mine.add(open.uploadId)
-      for (const uploadId of mine) await withRetry(() => bucket.abort(key, uploadId, outer), cleaning)
+      for (const uploadId of mine) await withRetry(s => bucket.abort(key, uploadId, s), cleaning)
       // A later epoch's object stands under the same key: only what this epoch made is removed.
       if (sealed && ready.size === sealed.parts && sealed.rows > 0) {
-        const facts = await withRetry(() => bucket.head(key, outer), cleaning)
-        if (facts && facts.etag === expectedEtag()) await withRetry(() => bucket.remove(key, outer), cleaning)
+        const facts = await withRetry(s => bucket.head(key, s), cleaning)
+        if (facts && facts.etag === expectedEtag()) await withRetry(s => bucket.remove(key, s), cleaning)
       }
       return true
     } catch (error) {

@@ -1,0 +1,34 @@
+import { resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { hostOf } from '../compose.js'
+import { loadConfig } from '../config/load.js'
+import { natsConfigText, supervisorText } from '../render/render.js'
+import type { CommandIo } from './io.js'
+
+const USAGE = 'usage: grail render supervisor|nats [--config grail.toml] [--host NAME]'
+
+/** `grail render`: the file for this host, on standard output, from the one inventory. */
+export async function renderCommand(args: string[], io: CommandIo): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      config: { type: 'string', default: 'grail.toml' },
+      host: { type: 'string' },
+      help: { type: 'boolean' },
+    },
+  })
+  const [what] = positionals
+  if (values.help) {
+    io.out(USAGE)
+    return 0
+  }
+  if (what !== 'supervisor' && what !== 'nats') {
+    io.err(USAGE)
+    return 2
+  }
+  const loaded = loadConfig(resolve(values.config), io.env)
+  const host = hostOf(loaded, values.host)
+  io.out(what === 'supervisor' ? supervisorText(loaded, host) : natsConfigText(loaded, host))
+  return 0
+}

@@ -1,0 +1,244 @@
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { systemClock } from '../actors/actor.js'
+import type { AggregatorParts } from '../actors/aggregator/aggregator.js'
+import type { ControllerParts } from '../actors/controller/options.js'
+import { ensureStreams } from '../actors/ensure.js'
+import type { GeneratorParts } from '../actors/generator/generator.js'
+import { PARTS, ROLLOUTS } from '../actors/streams.js'
+import type { UploaderParts } from '../actors/uploader/uploader.js'
+import { type Broker, connectBroker, openStore } from '../nats/index.js'
+import type { Bucket } from '../src/bucket/bucket.js'
+import type { Checkpoint } from '../src/checkpoint/metadata.js'
+import { type Profile, profileOf } from '../src/protocol/profile.js'
+import { windowRandomness } from '../src/protocol/randomness.js'
+import { GROUP_SIZE } from '../src/window/group.js'
+import { ConfigError } from './config/config-error.js'
+import { type LoadedConfig, pathFrom, readSecret } from './config/load.js'
+import type { HostConfig } from './config/schema.js'
+import { openLog } from './log.js'
+import { version } from './version.js'
+
+// The only place where real chains, engines, buckets, wallets and clocks are put together.
+
+/** Everything of the inventory that a process may need, opened when asked for. */
+export interface Composition {
+  loaded: LoadedConfig
+  host: HostConfig
+  signal: AbortSignal
+}
+
+export function profileFrom({ config }: LoadedConfig): Profile {
+  try {
+    return profileOf(config.fleet.profile)
+  } catch (error) {
+    throw new ConfigError(`fleet.profile: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+/** The host of the inventory called `name`; without a name the only one there is. */
+export function hostOf({ config, file }: LoadedConfig, name: string | undefined): HostConfig {
+  const names = config.hosts.map(host => host.name)
+  if (name === undefined && config.hosts.length === 1) return config.hosts[0]!
+  const host = config.hosts.find(candidate => candidate.name === name)
+  if (!host)
+    throw new ConfigError(
+      names.length === 0
+        ? `${file} describes no host: add a [[hosts]] section`
+        : `${name === undefined ? 'several hosts are described' : `no host is called "${name}"`} in ${file}: choose one of ${names.join(', ')} with --host`,
+    )
+  return host
+}
+
+export function natsPassword({ config, folder }: LoadedConfig): string {
+  const { password, password_file } = config.nats
+  if (password !== '') return password
+  return password_file === '' ? '' : readSecret(pathFrom(folder, password_file), 'nats.password_file')
+}
+
+export async function brokerOf(loaded: LoadedConfig, name: string, signal: AbortSignal): Promise<Broker> {
+  const { servers, user } = loaded.config.nats
+  const password = natsPassword(loaded)
+  return connectBroker({ servers, name, signal, ...(user === '' ? {} : { user, password }) })
+}
+
+export async function bucketOf({ config, folder }: LoadedConfig): Promise<Bucket> {
+  const { openBucket } = await import('../src/bucket/index.js')
+  const b = config.bucket
+  if (b.kind === 'dir') {
+    if (b.folder === '') throw new ConfigError('bucket.folder: a dir bucket needs the folder it lies in')
+    return openBucket({ kind: 'dir', folder: pathFrom(folder, b.folder) })
+  }
+  const secretAccessKey =
+    b.secret_access_key !== ''
+      ? b.secret_access_key
+      : b.secret_access_key_file === ''
+        ? ''
+        : readSecret(pathFrom(folder, b.secret_access_key_file), 'bucket.secret_access_key_file')
+  const missing = Object.entries({
+    'bucket.name (R2_BUCKET_ID)': b.name,
+    'bucket.access_key_id (R2_WRITE_ACCESS_KEY_ID)': b.access_key_id,
+    'bucket.secret_access_key_file (or R2_WRITE_SECRET_ACCESS_KEY)': secretAccessKey,
+  })
+    .filter(([, value]) => value === '')
+    .map(([key]) => key)
+  if (b.endpoint === '' && b.account_id === '') missing.push('bucket.endpoint (R2_ENDPOINT_URL) or bucket.account_id')
+  if (missing.length > 0) throw new ConfigError(`the s3 bucket is not described fully: set ${missing.join(', ')}`)
+  return openBucket({
+    kind: 's3',
+    endpoint: b.endpoint !== '' ? b.endpoint : `https://${b.account_id}.r2.cloudflarestorage.com`,
+    region: b.region,
+    bucket: b.name,
+    accessKeyId: b.access_key_id,
+    secretAccessKey,
+    requestTimeoutMs: b.request_timeout_ms,
+  })
+}
+
+/** The checkpoint the inventory names; read again at every window, so that a replaced folder is noticed. */
+export async function checkpointOf({ config, folder }: LoadedConfig, profile: Profile): Promise<Checkpoint | string> {
+  const { readCheckpoint } = await import('../src/checkpoint/folder.js')
+  if (config.checkpoint.folder === '') return 'checkpoint.folder is not set in the inventory'
+  return readCheckpoint(pathFrom(folder, config.checkpoint.folder), profile)
+}
+
+const BOOT_BYTES = 4
+
+async function actorParts({ loaded, host, signal }: Composition, role: string, instance: string) {
+  const { config } = loaded
+  const log = openLog(config.fleet.log_level, { actor: instance })
+  const broker = await brokerOf(loaded, instance, signal)
+  const drift = await ensureStreams(broker, {
+    replicas: config.nats.replicas,
+    presenceMs: config.policy.presence_ms,
+    leaseMs: config.policy.lease_ms,
+    signal,
+  })
+  for (const { name, field, wanted, actual, outcome } of drift)
+    log.warn({ name, field, wanted, actual, outcome }, 'the broker keeps this otherwise than wanted')
+  log.info({ role, host: host.name, version, server: broker.info.version }, 'started')
+  return {
+    broker,
+    log,
+    clock: systemClock,
+    random: Math.random,
+    instance,
+    boot: randomBytes(BOOT_BYTES).toString('hex'),
+    version,
+    host: host.name,
+  }
+}
+
+export async function controllerParts(of: Composition): Promise<ControllerParts> {
+  const { config } = of.loaded
+  const profile = profileFrom(of.loaded)
+  const common = await actorParts(of, 'controller', `controller-${of.host.name}`)
+  const { openChain } = await import('../src/chain/polkadot.js')
+  const chain = openChain({
+    endpoints: config.chain.endpoints,
+    ...(config.chain.genesis === '' ? {} : { genesis: config.chain.genesis }),
+    stallMs: config.chain.stall_ms,
+  })
+  const cap = Math.ceil(profile.uniqueCapPerWindow / GROUP_SIZE)
+  return {
+    ...common,
+    profile,
+    chain,
+    rollouts: openStore(common.broker, ROLLOUTS),
+    parts: openStore(common.broker, PARTS),
+    checkpoint: async () => {
+      const found = await checkpointOf(of.loaded, profile)
+      return typeof found === 'string' ? found : found.metadata
+    },
+    randomness: async hash => windowRandomness(hash),
+    maxGroups: config.policy.max_groups === 0 ? cap : config.policy.max_groups,
+    leaseMs: config.policy.lease_ms,
+    replicas: config.nats.replicas,
+    say: line => process.stdout.write(`${line}\n`),
+  }
+}
+
+export async function generatorParts(of: Composition, number: number): Promise<GeneratorParts> {
+  const { loaded, host, signal } = of
+  const { config, folder } = loaded
+  const profile = profileFrom(loaded)
+  const generator = host.generators[number]
+  if (!generator)
+    throw new ConfigError(`host ${host.name} has no generator ${number}: it has ${host.generators.length} of them`)
+  const common = await actorParts(of, 'generator', `generator-${host.name}-${number}`)
+  const { openEngine } = await import('../src/engine/index.js')
+  const { openEnvironment } = await import('../src/environment/index.js')
+  const { loadTokenizer } = await import('../src/environment/tokenizer.js')
+  const log = common.log
+  const engine = openEngine({
+    name: config.engine.name,
+    profile,
+    rehearsal: { paceMs: config.engine.pace_ms },
+    transformers: {
+      python: pathFrom(folder, config.engine.python),
+      device: config.engine.device,
+      threads: config.engine.threads,
+      onLog: (line: string) => log.info({ worker: true }, line),
+    },
+  })
+  let started = false
+  return {
+    ...common,
+    gpus: generator.gpus.map(String),
+    rollouts: openStore(common.broker, ROLLOUTS),
+    checkpoint: () => checkpointOf(loaded, profile),
+    workshop: async (checkpoint, aborted) => {
+      const { metadata } = checkpoint
+      const tokenizer = await loadTokenizer(checkpoint.folder)
+      const environment = await openEnvironment(metadata.environment, {
+        params: metadata.environmentParams,
+        stateFolder: join(pathFrom(folder, config.fleet.state), 'datasets'),
+        ...(config.environment.datasets === '' ? {} : { datasetFolder: pathFrom(folder, config.environment.datasets) }),
+        signal,
+      })
+      const facts = started ? await engine.load(checkpoint, aborted) : await engine.start(checkpoint, aborted)
+      started = true
+      log.info({ engine: engine.name, checkpoint: metadata.window, model: facts.modelName }, 'engine ready')
+      return { profile, metadata, engine, environment, tokenizer }
+    },
+  }
+}
+
+export async function aggregatorParts(of: Composition): Promise<AggregatorParts> {
+  const { config, folder } = of.loaded
+  const profile = profileFrom(of.loaded)
+  const { loadHotkey } = await import('../src/wallet/wallet.js')
+  // The key first: without it there is no use in connecting.
+  const hotkey = await loadHotkey({
+    path: pathFrom(folder, config.wallet.path),
+    cold: config.wallet.cold,
+    hot: config.wallet.hot,
+    ...(config.wallet.password_file === '' ? {} : { passwordFile: pathFrom(folder, config.wallet.password_file) }),
+    signal: of.signal,
+  })
+  const common = await actorParts(of, 'aggregator', `aggregator-${of.host.name}`)
+  return {
+    ...common,
+    hotkey,
+    profile,
+    holes: profile.contiguousGroups ? 'truncate' : config.policy.holes,
+    partBytes: config.policy.part_bytes,
+    rollouts: openStore(common.broker, ROLLOUTS),
+    parts: openStore(common.broker, PARTS),
+    leaseMs: config.policy.lease_ms,
+  }
+}
+
+export async function uploaderParts(of: Composition): Promise<UploaderParts> {
+  const { config } = of.loaded
+  const bucket = await bucketOf(of.loaded)
+  const common = await actorParts(of, 'uploader', `uploader-${of.host.name}`)
+  return {
+    ...common,
+    bucket,
+    parts: openStore(common.broker, PARTS),
+    takesRehearsals: config.bucket.rehearsal,
+    mayUpload: profile => profileOf(profile).mayUpload,
+    leaseMs: config.policy.lease_ms,
+  }
+}
