@@ -38,6 +38,12 @@ export interface Profile {
   }
   /** Do rows need groups 0..N−1 without holes? */
   contiguousGroups: boolean
+  /** Which rows of a file a validator opens: all up to `all`, else whole groups, `share` of them but at most `maxGroups`. */
+  rowSample: { all: number; share: number; maxGroups: number }
+  /** From which overlap of completions on two miners count as copying, and who of them is flagged. */
+  copycat: { window: number; interval: number; flagged: 'later' | 'both' }
+  /** How unique rollouts become weight; caps count over `windows` windows. */
+  score: { windows: number; cap: number; exponent: number; burnUid: number; burnPercent: number }
   parquet: { codec: 'ZSTD' | 'SNAPPY'; logprobs: 'float32' | 'float64'; extraRolloutFields: readonly string[] }
   /** Accepted object size, bytes, inclusive. */
   fileBytes: readonly [number, number]
@@ -81,6 +87,9 @@ export const GRAIL_V5: Profile = {
     initialSteps: 50,
   },
   contiguousGroups: false,
+  rowSample: { all: 20, share: 0.1, maxGroups: 4 },
+  copycat: { window: 0.05, interval: 0.03, flagged: 'later' },
+  score: { windows: 12, cap: 60_000, exponent: 4, burnUid: 0, burnPercent: 90 },
   parquet: { codec: 'ZSTD', logprobs: 'float32', extraRolloutFields: [] },
   fileBytes: [200, 350 * 1024 * 1024],
   uniqueCapPerWindow: 5000,
@@ -108,12 +117,15 @@ export const FORK_V1: Profile = {
   minCompletion: 16,
   logprob: { kind: 'perPosition', abs: 1e-3, rel: 0.02, missFraction: 0.1 },
   contiguousGroups: true,
+  rowSample: { all: 20, share: 0.1, maxGroups: 2 },
+  copycat: { window: 0.5, interval: 0.75, flagged: 'both' },
+  score: { windows: 12, cap: 61_440, exponent: 4, burnUid: 0, burnPercent: 80 },
   parquet: {
     codec: 'SNAPPY',
     logprobs: 'float64',
     extraRolloutFields: ['trajectory', 'satisfied_clauses', 'assignment'],
   },
-  fileBytes: [0, Number.MAX_SAFE_INTEGER],
+  fileBytes: [200, Number.MAX_SAFE_INTEGER],
   uniqueCapPerWindow: 5120,
   weightsHash: 'sha256',
   deltaFormats: ['sparse_coo'],

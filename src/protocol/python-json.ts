@@ -113,14 +113,14 @@ class Reader {
       value += this.#skip(PLAIN_TEXT)
       if (this.#take('"')) return value
       if (!this.#take('\\')) throw this.#refuse('an unterminated string or a control character in it')
-      const escape = this.#text[this.#at++] ?? ''
-      if (escape === 'u') {
+      const letter = this.#text[this.#at++] ?? ''
+      if (letter === 'u') {
         const digits = this.#text.slice(this.#at, this.#at + 4)
         if (!/^[0-9a-fA-F]{4}$/.test(digits)) throw this.#refuse('an invalid \\u escape')
         value += String.fromCharCode(Number.parseInt(digits, 16))
         this.#at += 4
       } else {
-        const plain = ESCAPES[escape]
+        const plain = ESCAPES[letter]
         if (plain === undefined) throw this.#refuse('an invalid escape')
         value += plain
       }

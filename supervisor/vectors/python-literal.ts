@@ -24,7 +24,7 @@ export function parsePythonLiteral(text: string): PythonJson {
     if (take('[')) return readList()
     if (take('{')) return readDict()
     const string = match(STRING)
-    if (string !== undefined) return unescape(string)
+    if (string !== undefined) return unquoted(string)
     const name = NAMES.find(([word]) => text.startsWith(word, at))
     if (name) {
       at += name[0].length
@@ -83,7 +83,7 @@ export function parsePythonLiteral(text: string): PythonJson {
   }
 }
 
-function unescape(quoted: string): string {
+function unquoted(quoted: string): string {
   return quoted
     .slice(1, -1)
     .replace(/\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))/gs, (_, byte, short, long, single) => {
