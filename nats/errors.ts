@@ -16,6 +16,8 @@ export type BrokerErrorCode =
   | 'closed'
   /** User, password or certificate not accepted. */
   | 'auth'
+  /** The server's certificate is not trusted, or one side wants TLS and the other does not speak it. */
+  | 'tls'
   /** Known user, but not allowed to publish or subscribe there. */
   | 'permission'
   | 'too-old'
@@ -162,6 +164,14 @@ const BY_CODE: Readonly<Record<string, BrokerErrorCode>> = {
   ACCOUNT_EXPIRED: 'auth',
   BAD_AUTHENTICATION: 'auth',
   BAD_CREDS: 'auth',
+  TLS: 'tls',
+  SERVER_OPT_NA: 'tls', // the one thing we may ask for that a server can lack
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'tls',
+  SELF_SIGNED_CERT_IN_CHAIN: 'tls',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'tls',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'tls',
+  CERT_HAS_EXPIRED: 'tls',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'tls',
   PERMISSIONS_VIOLATION: 'permission',
   MAX_PAYLOAD_EXCEEDED: 'max-payload',
   BAD_SUBJECT: 'invalid',
@@ -174,6 +184,7 @@ const SAID: Partial<Record<BrokerErrorCode, string>> = {
   unreachable: 'the broker cannot be reached',
   closed: 'the connection to the broker is closed',
   auth: 'the broker does not accept this user and password',
+  tls: 'TLS is asked for on one side only, or its certificate is not trusted',
   'max-payload': "larger than the broker's max_payload",
 }
 
@@ -188,6 +199,6 @@ export function brokerError(e: unknown, doing: string): BrokerError {
   if (failure !== undefined) return apiError(failure, doing)
   const code = 'code' in e && typeof e.code === 'string' ? BY_CODE[e.code] : undefined
   if (code === undefined) return new BrokerError('unknown', `${doing}: ${e.message}`, { cause: e })
-  const facts = code === 'permission' ? e.message : (SAID[code] ?? e.message)
+  const facts = SAID[code] ?? e.message
   return new BrokerError(code, `${doing}: ${facts}`, { cause: e })
 }

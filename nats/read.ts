@@ -94,8 +94,8 @@ function one(broker: Broker, stream: string, which: Which, patience: Patience): 
   const once = async (timeoutMs: number) => {
     const asking = { doing, timeoutMs, signal: patience.signal }
     const found = await direct(broker, stream, which, asking).catch(e => {
-      // The stream is absent or does not offer direct reads: its leader knows which.
-      if (isBrokerError(e, 'no-responders')) return undefined
+      // A stream that is absent or made without direct reads never answers: its leader knows which.
+      if (isBrokerError(e, 'timeout') || isBrokerError(e, 'no-responders')) return undefined
       throw e
     })
     return found ?? fromLeader(broker, stream, which, asking)

@@ -6,6 +6,7 @@ import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type Broker, type BrokerOptions, connectBroker } from '../../nats/index.js'
 
 /** A nats-server of one's own, with JetStream, on loopback. */
 export interface NatsServer {
@@ -155,4 +156,30 @@ ${options.extra ?? ''}
     throw e
   }
   return server
+}
+
+/** A connection to a test's server, closed when `t` ends. The signal is of the test's own patience. */
+export async function brokerOf(t: Teardown, server: NatsServer, options: Partial<BrokerOptions> = {}): Promise<Broker> {
+  const broker = await connectBroker({ servers: [server.url], name: 'test', signal: inTime(), ...options })
+  t.teardown(() => broker.drain())
+  return broker
+}
+
+/** No wait in a test is without end, milliseconds. */
+const TEST_MS = 30_000
+
+/** The signal for whatever a test does that should simply succeed. */
+export function inTime(): AbortSignal {
+  return AbortSignal.timeout(TEST_MS)
+}
+
+/** Looks until `look` gives something, for what no event tells of; fails by name. */
+export async function until<T>(what: string, look: () => T | undefined | Promise<T | undefined>): Promise<T> {
+  const end = Date.now() + TEST_MS
+  for (;;) {
+    const found = await look()
+    if (found !== undefined && found !== false) return found
+    if (Date.now() > end) throw new Error(`never: ${what}`)
+    await sleep(10)
+  }
 }
