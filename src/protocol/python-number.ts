@@ -1,4 +1,4 @@
-import { strip } from './python-text.js'
+import { stripAroundNumber } from './python-text.js'
 
 /** Python refuses to read longer decimal texts as integers (sys.int_info.default_max_str_digits). */
 const MAX_INTEGER_DIGITS = 4300
@@ -19,7 +19,7 @@ export function pythonInt(value: unknown): bigint {
     return BigInt(Math.trunc(value))
   }
   if (typeof value !== 'string') throw new TypeError(`not a number: ${value === null ? 'null' : typeof value}`)
-  const text = asciiDigits(strip(value))
+  const text = asciiDigits(stripAroundNumber(value))
   if (!/^[+-]?\d+(_\d+)*$/.test(text)) throw new RangeError(`not an integer: ${JSON.stringify(value.slice(0, 80))}`)
   const digits = text.replace(/^[+-]|_/g, '')
   if (digits.length > MAX_INTEGER_DIGITS) throw new RangeError(`an integer of ${digits.length} digits is too long`)
@@ -40,7 +40,7 @@ export function pythonFloat(value: unknown): number {
     return float
   }
   if (typeof value !== 'string') throw new TypeError(`not a number: ${value === null ? 'null' : typeof value}`)
-  const text = asciiDigits(strip(value)).toLowerCase()
+  const text = asciiDigits(stripAroundNumber(value)).toLowerCase()
   const word = /^([+-]?)(inf|infinity|nan)$/.exec(text)
   if (word) return word[2] === 'nan' ? Number.NaN : word[1] === '-' ? -Infinity : Infinity
   const number = /^[+-]?(?:\d+(_\d+)*(\.(\d+(_\d+)*)?)?|\.\d+(_\d+)*)(e[+-]?\d+(_\d+)*)?$/

@@ -1,16 +1,26 @@
 /** Characters that Python's str.strip() removes and its `\s` matches (Unicode White_Space plus the four information separators), as the inside of a character class. */
 export const PYTHON_WHITESPACE = '\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000'
 const IS_WHITESPACE = new RegExp(`[${PYTHON_WHITESPACE}]`)
+const IS_SPACE_AROUND_NUMBER = new RegExp(`(?![\\x1c-\\x1f])[${PYTHON_WHITESPACE}]`)
 
 /**
  * Python's str.strip(): differs from trim() in U+001C–U+001F, U+0085 (removed) and U+FEFF (kept). Linear, also for long
  * runs of white space inside the text, which completions may hold.
  */
 export function strip(text: string): string {
+  return stripWhere(text, IS_WHITESPACE)
+}
+
+/** What int() and float() ignore around a number: as `strip`, but the information separators U+001C–U+001F stay. */
+export function stripAroundNumber(text: string): string {
+  return stripWhere(text, IS_SPACE_AROUND_NUMBER)
+}
+
+function stripWhere(text: string, outer: RegExp): string {
   let start = 0
   let end = text.length
-  while (start < end && IS_WHITESPACE.test(text[start]!)) start++
-  while (end > start && IS_WHITESPACE.test(text[end - 1]!)) end--
+  while (start < end && outer.test(text[start]!)) start++
+  while (end > start && outer.test(text[end - 1]!)) end--
   return text.slice(start, end)
 }
 
@@ -25,8 +35,7 @@ export function utf8(text: string): Buffer {
  * Throws RangeError for anything else, an odd digit included.
  */
 export function bytesFromHex(text: string): Buffer {
-  const digits = text.replace(/([0-9a-fA-F]{2})[\t-\r ]+/g, '$1').replace(/^[\t-\r ]+/, '')
-  if (digits.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(digits))
+  if (!/^(?:[\t-\r ]*[0-9a-fA-F]{2})*[\t-\r ]*$/.test(text))
     throw new RangeError(`not a hex string: ${JSON.stringify(text.slice(0, 80))}`)
-  return Buffer.from(digits, 'hex')
+  return Buffer.from(text.replace(/[\t-\r ]+/g, ''), 'hex')
 }
