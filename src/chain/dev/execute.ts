@@ -1,14 +1,11 @@
 import { createHash } from 'node:crypto'
 import { compactToU8a, u8aConcat } from '@polkadot/util'
+import { drandRound } from '../../protocol/drand.js'
 import { encodedVec, type Intervention } from './block.js'
 import type { Extrinsic } from './extrinsic.js'
 import type { Runtime } from './runtime.js'
 import type { State } from './state.js'
 import { setCommitment } from './subnet.js'
-
-/** drand quicknet: unix seconds of round 1, and seconds between rounds. */
-const DRAND_GENESIS_S = 1_692_803_367
-const DRAND_PERIOD_S = 3
 
 /** Older pulses are forgotten: a miner asks for the newest only. */
 const PULSES_KEPT = 8
@@ -72,7 +69,7 @@ function record(index: number, event: Uint8Array): Uint8Array {
 
 /** Signatures are made up, but randomness follows from them as on the real chain: sha256(signature). */
 function addPulse(runtime: Runtime, state: State, timestampMs: number): void {
-  const round = Math.floor((timestampMs / 1000 - DRAND_GENESIS_S) / DRAND_PERIOD_S) + 1
+  const round = drandRound(timestampMs / 1000)
   if (round < 1) return
   const key = runtime.key('drand', 'pulses', round)
   if (state.has(key)) return

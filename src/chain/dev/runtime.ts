@@ -3,6 +3,7 @@ import type { StorageEntry } from '@polkadot/types/primitive/types'
 import type { Codec } from '@polkadot/types/types'
 import { compactStripLength, hexToU8a, u8aToHex } from '@polkadot/util'
 import { blake2AsHex } from '@polkadot/util-crypto'
+import { SPEC_NAME } from '../subtensor.js'
 
 /** A runtime's description in use: storage keys, values, events and runtime-API answers in SCALE, as hex with 0x. */
 export interface Runtime {
@@ -28,9 +29,6 @@ export interface Runtime {
   /** The answer of a runtime-API method, e.g. api('NeuronInfoRuntimeApi', 'get_neurons_lite', []). */
   api(name: string, method: string, value: unknown): string
 }
-
-/** Name that the client asserts; the same on finney, the test network and here. */
-export const SPEC_NAME = 'node-subtensor'
 
 /**
  * Reads a metadata blob (version 14 or later) of a subtensor runtime, our own or a real one.
