@@ -6,10 +6,6 @@ import { randomnessBytes } from './randomness.js'
 /** Keeps commit signatures apart from everything else a hotkey signs (one-covenant/grail grail/protocol/signatures.py:28, 54d6342). */
 const COMMIT_DOMAIN = Buffer.from('grail-commit-v1')
 
-/** `{"sketch":2147483646},` */
-const MAX_COMMITMENT_BYTES = 23
-const OPENING = Buffer.from('{"sketch":')
-
 /** sha256 of the tokens, each as big-endian u32 of its low 32 bits (grail/protocol/tokens.py:28-36, 54d6342). */
 export function tokensHash(tokens: ArrayLike<number | bigint>): Buffer {
   return createHash('sha256').update(tokensBytes(tokens)).digest()
@@ -35,42 +31,14 @@ function lowWord(token: number | bigint): number {
  * @param sketches int32[positions]
  */
 export function commitmentsJson(sketches: Int32Array): Buffer {
-  const count = sketches.length
-  const json = Buffer.allocUnsafe(2 + count * MAX_COMMITMENT_BYTES)
-  json[0] = 0x5b
-  let at = 1
-  for (let i = 0; i < count; i++) {
-    if (i > 0) json[at++] = 0x2c
-    for (let j = 0; j < OPENING.length; j++) json[at++] = OPENING[j]!
-    at = writeDecimal(json, at, sketches[i]!)
-    json[at++] = 0x7d
-  }
-  json[at++] = 0x5d
-  return json.subarray(0, at)
+  if (sketches.length === 0) return Buffer.from('[]')
+  // joining numbers natively is as fast as writing their digits by hand
+  return Buffer.from(`[{"sketch":${sketches.join('},{"sketch":')}}]`, 'latin1')
 }
 
 /** sha256 of `commitmentsJson(sketches)`. */
 export function commitmentsHash(sketches: Int32Array): Buffer {
   return createHash('sha256').update(commitmentsJson(sketches)).digest()
-}
-
-/** Writes an int32 in decimal and returns the offset behind it. */
-function writeDecimal(target: Buffer, offset: number, value: number): number {
-  let rest = value
-  let at = offset
-  if (rest < 0) {
-    target[at++] = 0x2d
-    rest = -rest
-  }
-  let digits = 1
-  for (let limit = 10; digits < 10 && rest >= limit; limit *= 10) digits++
-  for (let i = at + digits - 1; i > at; i--) {
-    const quotient = Math.floor(rest / 10)
-    target[i] = 0x30 + (rest - quotient * 10)
-    rest = quotient
-  }
-  target[at] = 0x30 + rest
-  return at + digits
 }
 
 /** What a commit signature covers. */
