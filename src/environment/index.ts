@@ -1,12 +1,17 @@
 import { GRAIL_V5, type Profile } from '../protocol/profile.js'
 import type { Environment } from './environment.js'
 import { openGsm8k } from './gsm8k.js'
+import { openHumanEval } from './humaneval.js'
+import { openMbpp, openPythonCode } from './mbpp.js'
 import { type EnvironmentOptions, EnvironmentRefused, type OpenEnvironment } from './open-options.js'
 import { openSat } from './sat.js'
 
 /** Every environment this build can mine, by its id. */
 const ENVIRONMENTS: Record<string, OpenEnvironment> = {
   gsm8k: openGsm8k,
+  humaneval: openHumanEval,
+  mbpp: openMbpp,
+  python_code: openPythonCode,
   sat: openSat,
 }
 

@@ -1,16 +1,22 @@
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ThinkingMode } from '../../src/checkpoint/metadata.js'
 import { compileChatTemplate, INSTRUCTED_TEMPLATE } from '../../src/environment/chat-template.js'
+import { judgeCode, startCodeJudges } from '../../src/environment/code-judge.js'
 import { locatePart } from '../../src/environment/dataset/locate.js'
 import { type DatasetPart, partName } from '../../src/environment/dataset/part.js'
 import { readRows } from '../../src/environment/dataset/rows.js'
 import type { Environment } from '../../src/environment/environment.js'
 import { FORK_SYSTEM_PROMPT, FORK_TEMPLATE } from '../../src/environment/fork-template.js'
 import { GSM8K_SPLITS, gsm8kEnvironment, gsm8kPart, gsm8kSplit } from '../../src/environment/gsm8k.js'
+import { HUMANEVAL_PART, humanEvalEnvironment, humanEvalTests } from '../../src/environment/humaneval.js'
+import type { JudgePool } from '../../src/environment/judge/pool.js'
+import { mbppTests } from '../../src/environment/mbpp.js'
 import { splitOf } from '../../src/environment/open-options.js'
 import { judgeSat, satEnvironment } from '../../src/environment/sat.js'
 import { satDifficulty, satProblem, satPrompt } from '../../src/environment/sat-problem.js'
 import { SOLUTION_CLOSE, SOLUTION_OPEN, THINKING, withSystemMessage } from '../../src/environment/thinking.js'
+import { packageRoot } from '../../src/package-root.js'
 import { PythonRandom, seedInteger } from '../../src/protocol/python-random.js'
 import { deriveEnvSeed } from '../../src/protocol/seed.js'
 import { type Check, type Checks, same, type VectorFile } from './check.js'
@@ -162,6 +168,8 @@ async function openRealRows(file: VectorFile, id: string, split: string | undefi
     const wanted = splitOf(id, split === undefined ? {} : { split }, GSM8K_SPLITS)
     return gsm8kEnvironment(gsm8kSplit(await recordedRows(file, 'gsm8k', gsm8kPart(wanted)), wanted))
   }
+  if (id === 'humaneval')
+    return humanEvalEnvironment(await recordedRows(file, 'humaneval', HUMANEVAL_PART), await codeJudges())
   throw new Error(`no data set for the environment "${id}"`)
 }
 
@@ -179,6 +187,41 @@ const envPromptsRealRows: Check = async (file, index) => {
   )
 }
 
+/** The Python that judges: the one of the project's own set-up where there is one. */
+const python = [process.env.GRAIL_PYTHON, join(packageRoot, '.venv', 'bin', 'python')].find(
+  path => path !== undefined && existsSync(path),
+)
+
+let judges: Promise<JudgePool> | undefined
+/** Started by the first case that needs them; idle judges end with the program. */
+function codeJudges(): Promise<JudgePool> {
+  judges ??= startCodeJudges(python ?? 'python3')
+  return judges
+}
+
+const rewardPythonCode: Check = async (file, index) => {
+  const expected = file.cases[index]
+  const payload = { ...file.payload, ...expected.payload }
+  const judged = await judgeCode(
+    'test_list' in payload ? mbppTests(payload) : humanEvalTests(payload),
+    expected.completion,
+    expected.mode,
+    await codeJudges(),
+    new AbortController().signal,
+  )
+  const { correctness, syntax, format, thinking } = expected.components
+  return same(
+    [judged.reward, judged.success, judged.testsPassed, judged.testsTotal, judged.components],
+    [
+      expected.reward,
+      expected.success,
+      expected.tests_passed,
+      expected.tests_total,
+      [correctness, syntax, format, thinking],
+    ],
+  )
+}
+
 /** {r0: …, r1: …} as a list. */
 function numbered(components: Record<string, number>): number[] {
   return Object.keys(components).map((_, i) => components[`r${i}`]!)
@@ -190,6 +233,7 @@ export const environmentChecks: Checks = {
   'chat_template_fork.json': chatTemplateFork,
   'env_prompts_real_rows.json': envPromptsRealRows,
   'python_random.json': pythonRandom,
+  'reward_python_code.json': rewardPythonCode,
   'reward_sat.json': rewardSat,
   'sat_problems.json': satProblems,
 }
