@@ -1,5 +1,6 @@
 import { advantages } from './advantages.js'
 import type { Profile } from './profile.js'
+import { pythonSum } from './python-sum.js'
 
 /** How far the advantages of a group may be from summing to zero (one-covenant/grail grail/validation/miner_validator.py:1445-1505, 54d6342). */
 export const ADVANTAGE_SUM_TOLERANCE = 0.01
@@ -19,17 +20,16 @@ export interface GroupMember {
 
 /**
  * The validator's check of one group: its size, advantages that sum to zero and follow from the claimed rewards, and one
- * environment seed for all (miner_validator.py:1445-1505, 54d6342). Returns the first fault, or undefined.
- * A NaN passes the reference's comparisons and is refused here.
+ * environment seed for all (miner_validator.py:1445-1505, 54d6342). Returns the first fault, or undefined. NaN passes
+ * here as it passes there: the gate, which refuses it, comes before anything is uploaded.
  */
 export function groupFault(members: readonly GroupMember[], profile: Profile): GroupFault | undefined {
   if (members.length !== profile.groupSize) return 'group_size'
   if (new Set(members.map(member => member.envSeed ?? null)).size > 1) return 'env_seed'
   const claimed = members.map(member => member.advantage)
-  const sum = claimed.reduce((total, advantage) => total + advantage, 0)
-  if (!(Math.abs(sum) <= ADVANTAGE_SUM_TOLERANCE)) return 'advantage_sum'
+  if (Math.abs(pythonSum(claimed)) > ADVANTAGE_SUM_TOLERANCE) return 'advantage_sum'
   const expected = advantages(members.map(member => member.reward))
-  if (claimed.some((advantage, index) => !(Math.abs(advantage - expected[index]!) <= ADVANTAGE_TOLERANCE)))
+  if (claimed.some((advantage, index) => Math.abs(advantage - expected[index]!) > ADVANTAGE_TOLERANCE))
     return 'advantage'
   return undefined
 }

@@ -33,17 +33,19 @@ function changedRow(change: Partial<StructureRow>): StructureFile {
 }
 
 const CASES: readonly (readonly [title: RegExp, build: (match: RegExpExecArray) => StructureFile])[] = [
-  [/empty/, () => file([])],
+  [/empty file|^empty|no rows|(^|\D)0 rows/, () => file([])],
   [/upper.?case/, () => changedRow({ blockHash: WINDOW_HASH.toUpperCase().replace('0X', '0x') })],
   [/hash.*(without|no) 0x|(without|no) 0x.*hash/, () => changedRow({ blockHash: WINDOW_HASH.slice(2) })],
   [/null.*(block_?hash|hash)|hash.*null/, () => changedRow({ blockHash: null })],
   [/row.*(block )?hash|(block )?hash.*mismatch/, () => changedRow({ blockHash: `0x${'00'.repeat(32)}` })],
   [/null.*window|window.*null|(file|footer|header).*window.*missing/, () => ({ ...file(group(0)), windowStart: null })],
   [/row.*window/, () => changedRow({ windowStart: WINDOW + 30 })],
+  [/wallet.*empty|empty wallet/, () => ({ ...file(group(0)), wallet: '' })],
   [/wallet.*(missing|null|none)|(missing|null|no) wallet/, () => ({ ...file(group(0)), wallet: null })],
   [/wallet|hotkey/, () => ({ ...file(group(0)), wallet: '5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty' })],
   [/window/, () => ({ ...file(group(0)), windowStart: WINDOW + 30 })],
   [/null.*group|group.*null/, () => changedRow({ rolloutGroup: null })],
+  [/^(\d+) rows/, match => file(group(0, Number(match[1])))],
   [/group of (\d+)/, match => file([...group(0, Number(match[1])), ...shifted(group(1), Number(match[1]))])],
   [/all nonces null/, () => file([...group(0), ...group(1)].map(row => ({ ...row, nonce: null })))],
   [/two nonces null/, () => withNonces([null, null])],

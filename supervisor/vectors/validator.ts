@@ -5,6 +5,7 @@ import { groupFault } from '../../src/protocol/group-check.js'
 import { minerSampleSize, selectMiners } from '../../src/protocol/miner-selection.js'
 import { GRAIL_V5 } from '../../src/protocol/profile.js'
 import type { PythonJson } from '../../src/protocol/python-json.js'
+import { pythonFloat } from '../../src/protocol/python-number.js'
 import { groupDigest, sampleGroups } from '../../src/protocol/rollout-sampling.js'
 import { type ScoredMiner, scoreWeights } from '../../src/protocol/score-weights.js'
 import { WINDOW_BLOCKS } from '../../src/window/block.js'
@@ -36,8 +37,9 @@ export const validatorChecks: Checks = {
   'validator_grpo_group.json': (file, index) => {
     const c = file.cases[index]
     // a case without numbers is about the environment seed, which its name tells
-    const rewards: number[] = c.rewards ?? Array.from({ length: GRAIL_V5.groupSize }, (_, i) => (i < 4 ? 1 : 0))
-    const claimed: number[] = c.advantages ?? advantages(rewards)
+    const rewards: number[] =
+      c.rewards?.map(pythonFloat) ?? Array.from({ length: GRAIL_V5.groupSize }, (_, i) => (i < 4 ? 1 : 0))
+    const claimed: number[] = c.advantages?.map(pythonFloat) ?? advantages(rewards)
     const seedOf = (i: number) => (c.rewards || !/seed/.test(c.name) ? undefined : /differ/.test(c.name) ? i : 7)
     const members = rewards.map((reward, i) => ({ reward, advantage: claimed[i]!, envSeed: seedOf(i) }))
     return same(groupFault(members, GRAIL_V5) === undefined, c.valid)
