@@ -1,4 +1,5 @@
-import { readThrift, THRIFT, type ThriftList, type ThriftStruct, type ThriftValue, writeThrift } from './thrift.js'
+import { readThrift, type ThriftList, type ThriftStruct, type ThriftValue, writeThrift } from './thrift.js'
+import { THRIFT } from './thrift-types.js'
 
 /** `PAR1`, first and last four bytes of a Parquet file. */
 export const MAGIC: Uint8Array = new TextEncoder().encode('PAR1')
@@ -24,7 +25,7 @@ export function footerOf(file: Uint8Array): ParquetFooter {
   const length = view.getUint32(file.length - TRAILER_BYTES, true)
   // A copy: the tree points into it for as long as the file is written, and must not keep the row groups' bytes alive.
   const thrift = file.slice(file.length - TRAILER_BYTES - length, file.length - TRAILER_BYTES)
-  const fields = readThrift(thrift).value
+  const fields = readThrift(thrift)
   const schema = fields.get(FILE.schema)?.value
   if (schema === undefined) throw new Error('the Parquet footer has no schema')
   const items = (id: number) => ((fields.get(id)?.value as ThriftList | undefined)?.items ?? []) as ThriftStruct[]

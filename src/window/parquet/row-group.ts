@@ -2,7 +2,8 @@ import { Table as ArrowTable, type RecordBatch, tableToIPC } from 'apache-arrow'
 import { Compression, EnabledStatistics, Table, WriterPropertiesBuilder, writeParquet } from 'parquet-wasm'
 import type { Profile } from '../../protocol/profile.js'
 import { footerOf, type ParquetFooter } from './footer.js'
-import { THRIFT, type ThriftList, type ThriftStruct } from './thrift.js'
+import type { ThriftList, ThriftStruct } from './thrift.js'
+import { THRIFT } from './thrift-types.js'
 
 /** One row group as it will lie in a file: its column chunks, and how the footer describes them when they start at byte 0. */
 export interface EncodedRowGroup {

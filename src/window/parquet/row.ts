@@ -8,6 +8,8 @@ export interface SignedRow {
   challenge: string
   /** hex128, no 0x: sr25519 over the challenge's UTF-8 bytes */
   signature: string
+  /** `commitmentsJson(sketches)` when the signer made it already: the bytes that were hashed for the commit signature. */
+  commitmentsJson?: Uint8Array
 }
 
 /** One group ready to be written: rows in rollout order. */

@@ -1,18 +1,5 @@
-/** Field and element types of Thrift's compact protocol (apache/thrift doc/specs/thrift-compact-protocol.md). */
-export const THRIFT = {
-  TRUE: 1,
-  FALSE: 2,
-  I8: 3,
-  I16: 4,
-  I32: 5,
-  I64: 6,
-  DOUBLE: 7,
-  BINARY: 8,
-  LIST: 9,
-  SET: 10,
-  MAP: 11,
-  STRUCT: 12,
-} as const
+import { ThriftReader } from './thrift-reader.js'
+import { THRIFT } from './thrift-types.js'
 
 export type ThriftValue = boolean | number | bigint | Uint8Array | ThriftList | ThriftStruct
 export interface ThriftList {
@@ -22,87 +9,49 @@ export interface ThriftList {
 /** Fields by id, in the order they were read; unknown ids survive a round trip. */
 export type ThriftStruct = Map<number, { type: number; value: ThriftValue }>
 
-/** A Parquet footer nests about ten deep. */
-const MAX_DEPTH = 32
-
 /**
- * Reads one struct of the compact protocol. Integers become bigint (i16, i32, i64), binary becomes a view of the source.
- * Every length is compared with the bytes left before anything is built, so the tree is at most a few times the source's size.
- * @throws Error when the bytes are no such struct
+ * Reads one struct as a tree. Integers become bigint, binary a view of the source. For footers that our own encoder made: the tree is
+ * many times the size of its bytes.
+ * @throws ThriftError when the bytes are no such struct
  */
-export function readThrift(bytes: Uint8Array): { value: ThriftStruct; end: number } {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  let at = 0
-  const byte = () => {
-    if (at >= bytes.length) throw new Error('thrift ends early')
-    return view.getUint8(at++)
-  }
-  const varint = () => {
-    let value = 0n
-    for (let shift = 0n; shift < 70n; shift += 7n) {
-      const part = byte()
-      value |= BigInt(part & 0x7f) << shift
-      if (part < 0x80) return value
-    }
-    throw new Error('thrift integer is longer than 64 bits')
-  }
-  const integer = () => {
-    const raw = varint()
-    return (raw >> 1n) ^ -(raw & 1n)
-  }
-  const length = () => {
-    const value = varint()
-    if (value > BigInt(bytes.length - at))
-      throw new Error(`thrift length ${value} exceeds the ${bytes.length - at} bytes left`)
-    return Number(value)
-  }
-  const read = (type: number, depth: number, inList: boolean): ThriftValue => {
-    if (depth > MAX_DEPTH) throw new Error(`thrift is nested more than ${MAX_DEPTH} deep`)
+export function readThrift(bytes: Uint8Array): ThriftStruct {
+  const reader = new ThriftReader(bytes)
+  const value = (type: number, inList: boolean): ThriftValue => {
     switch (type) {
       case THRIFT.TRUE:
       case THRIFT.FALSE:
-        return inList ? byte() === 1 : type === THRIFT.TRUE
+        return reader.boolean(type, inList)
       case THRIFT.I8:
-        return byte()
-      case THRIFT.I16:
-      case THRIFT.I32:
-      case THRIFT.I64:
-        return integer()
-      case THRIFT.DOUBLE: {
-        if (at + 8 > bytes.length) throw new Error('thrift ends early')
-        const value = view.getFloat64(at, true)
-        at += 8
-        return value
-      }
-      case THRIFT.BINARY: {
-        const size = length()
-        at += size
-        return bytes.subarray(at - size, at)
-      }
+        return reader.byte()
+      case THRIFT.DOUBLE:
+        return reader.double()
+      case THRIFT.BINARY:
+        return reader.binary()
       case THRIFT.LIST:
       case THRIFT.SET: {
-        const head = byte()
-        const size = head >> 4 === 15 ? length() : head >> 4
-        const list: ThriftList = { of: head & 0x0f, items: [] }
-        for (let i = 0; i < size; i++) list.items.push(read(list.of, depth + 1, true))
+        const list: ThriftList = { of: 0, items: [] }
+        reader.list(of => {
+          list.of = of
+          list.items.push(value(of, true))
+          return true
+        })
         return list
       }
-      case THRIFT.STRUCT: {
-        const fields: ThriftStruct = new Map()
-        let id = 0
-        for (;;) {
-          const head = byte()
-          if (head === 0) return fields
-          id = head >> 4 === 0 ? Number(integer()) : id + (head >> 4)
-          fields.set(id, { type: head & 0x0f, value: read(head & 0x0f, depth + 1, false) })
-        }
-      }
+      case THRIFT.STRUCT:
+        return struct()
       default:
-        throw new Error(`thrift type ${type} has no place in a Parquet footer`)
+        return reader.integer()
     }
   }
-  const value = read(THRIFT.STRUCT, 0, false) as ThriftStruct
-  return { value, end: at }
+  const struct = (): ThriftStruct => {
+    const fields: ThriftStruct = new Map()
+    reader.struct((id, type) => {
+      fields.set(id, { type, value: value(type, false) })
+      return true
+    })
+    return fields
+  }
+  return struct()
 }
 
 /** The compact-protocol bytes of a struct; fields go out by ascending id. */
