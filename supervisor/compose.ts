@@ -152,6 +152,7 @@ export async function controllerParts(of: Composition): Promise<ControllerParts>
     },
     randomness: async hash => windowRandomness(hash),
     maxGroups: config.policy.max_groups === 0 ? cap : config.policy.max_groups,
+    firstTailMs: config.policy.first_tail_ms,
     leaseMs: config.policy.lease_ms,
     replicas: config.nats.replicas,
     say: line => process.stdout.write(`${line}\n`),
@@ -166,21 +167,11 @@ export async function generatorParts(of: Composition, number: number): Promise<G
   if (!generator)
     throw new ConfigError(`host ${host.name} has no generator ${number}: it has ${host.generators.length} of them`)
   const common = await actorParts(of, 'generator', `generator-${host.name}-${number}`)
-  const { openEngine } = await import('../src/engine/index.js')
+  const { rehearsalEngine } = await import('../src/engine/rehearsal.js')
   const { openEnvironment } = await import('../src/environment/index.js')
   const { loadTokenizer } = await import('../src/environment/tokenizer.js')
   const log = common.log
-  const engine = openEngine({
-    name: config.engine.name,
-    profile,
-    rehearsal: { paceMs: config.engine.pace_ms },
-    transformers: {
-      python: pathFrom(folder, config.engine.python),
-      device: config.engine.device,
-      threads: config.engine.threads,
-      onLog: (line: string) => log.info({ worker: true }, line),
-    },
-  })
+  const engine = rehearsalEngine({ profile, paceMs: config.engine.pace_ms })
   let started = false
   return {
     ...common,

@@ -18,7 +18,12 @@ const SECRET_FIELDS = [
  */
 export function openLog(level: string, fields: Record<string, unknown>): Log & { flush(): void } {
   return pino(
-    { level, base: fields, redact: { paths: SECRET_FIELDS, censor: '********' }, timestamp: pino.stdTimeFunctions.isoTime },
+    {
+      level,
+      base: fields,
+      redact: { paths: SECRET_FIELDS, censor: '********' },
+      timestamp: pino.stdTimeFunctions.isoTime,
+    },
     pino.destination({ dest: 1, sync: true }),
   )
 }

@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline/promises'
 
 import type { CommandIo } from './commands/io.js'
 import { ConfigError } from './config/config-error.js'
+import { untilStopped } from './shutdown.js'
 
 interface Verb {
   does: string
@@ -57,7 +58,7 @@ const VERBS: Record<string, Verb> = {
   },
   devchain: {
     does: 'run a development chain',
-    run: async (a, io) => (await import('./commands/devchain.js')).devchainCommand(a, io),
+    run: async (a, io) => (await import('./commands/devchain.js')).devchainCommand(a, io, untilStopped()),
   },
 }
 

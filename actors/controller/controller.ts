@@ -10,14 +10,7 @@ import {
   tell,
 } from '../../nats/index.js'
 import type { Head } from '../../src/chain/chain.js'
-import {
-  deadlineOf,
-  extrapolateEnd,
-  NOMINAL_BLOCK_MS,
-  WINDOW_BLOCKS,
-  windowEnd,
-  windowOf,
-} from '../../src/window/block.js'
+import { deadlineOf, extrapolateEnd, WINDOW_BLOCKS, windowEnd, windowOf } from '../../src/window/block.js'
 import { claimsOf, decodeClaim, LIST_GRACE_MS, orphans } from '../../src/window/claim.js'
 import { GROUP_SAMPLES, p90, tailOf, timersOf } from '../../src/window/deadline.js'
 import { summaryLine } from '../../src/window/summary.js'
@@ -26,7 +19,7 @@ import { bell } from '../bell.js'
 import { followJournal, type JournalEvent } from '../journal.js'
 import { encodePresence, PRESENCE_EVERY_MS } from '../presence.js'
 import { FLEET, REISSUE } from '../streams.js'
-import { measureBlockTime } from './block-time.js'
+import { HISTORY_SPANS, measureBlockTime } from './block-time.js'
 import { followFleet } from './fleet.js'
 import { emptyLedger, fold, isOver, type Ledger, send, settled, stateOf, summaryOf } from './ledger.js'
 import type { WindowEvent } from './machine.js'
@@ -182,6 +175,7 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
   async function followHeads(): Promise<void> {
     for await (const event of chain.events(signal)) {
       if (event.kind === 'best') {
+        if (best === undefined) await learnPace(event.head)
         best = event.head
         blockTime.seen(event.head)
         onHead(event.head)
@@ -190,6 +184,17 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
       else if (event.kind === 'up') log.info({ endpoint: event.endpoint }, 'chain connected')
       else log.error({ sinceMs: event.sinceMs }, 'no new block: windows cannot open until the chain goes on')
       changed.ring()
+    }
+  }
+
+  /** The pace of the blocks before the first head we saw, as far back as the chain knows. */
+  async function learnPace(head: Head): Promise<void> {
+    for (const span of HISTORY_SPANS) {
+      const thenMs =
+        head.number > span ? await chain.timestamp(head.number - span, signal).catch(() => undefined) : undefined
+      if (thenMs === undefined) continue
+      blockTime.before(span, head.timestampMs - thenMs)
+      return
     }
   }
 
@@ -223,7 +228,7 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
     if (isOver(ledger)) return
     const { window, epoch } = ledger
     const startMs = (await chain.timestamp(window, signal)) ?? head.timestampMs
-    const timers = timersOf(deadlineMsOf(window, head), tailOf(tails), p90(groupMs) ?? 0)
+    const timers = timersOf(deadlineMsOf(window, head), tailOf(tails, parts.firstTailMs), p90(groupMs) ?? 0)
     // Until it is opened the machine goes by the timers it would have.
     send(ledger, { type: 'TIMERS', timers })
     if (stateOf(ledger) === 'announced') await move(ledger, { type: 'PREPARE' })
@@ -278,7 +283,7 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
   }
 
   function deadlineMsOf(window: number, head: Head): number {
-    const endMs = extrapolateEnd(window, head, blockTime.blockMs() ?? NOMINAL_BLOCK_MS)
+    const endMs = extrapolateEnd(window, head, blockTime.blockMs())
     return deadlineOf(endMs)
   }
 
@@ -350,7 +355,7 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
     const deadlineMs = deadlineMsOf(ledger.window, best)
     const now = ledger.machine.context.timers
     if (Math.abs(deadlineMs - now.deadlineMs) <= TIMERS_MOVED_MS) return
-    const timers = timersOf(deadlineMs, tailOf(tails), p90(groupMs) ?? 0)
+    const timers = timersOf(deadlineMs, tailOf(tails, parts.firstTailMs), p90(groupMs) ?? 0)
     await announce(
       broker,
       timersMoved,

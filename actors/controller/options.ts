@@ -17,6 +17,8 @@ export interface ControllerParts extends ActorParts {
   randomness(hash: string, signal: AbortSignal): Promise<string>
   /** Most groups a window's file takes. */
   maxGroups: number
+  /** Tail assumed before a window was measured, ms. */
+  firstTailMs: number
   leaseMs: number
   replicas: number
   /** Writes the `[SUMMARY]` line. */

@@ -20,8 +20,8 @@ export interface GeneratorParts extends ActorParts {
   gpus: string[]
   /** Object store of staged groups. */
   rollouts: Store
-  /** The checkpoint to mine `window` with, or a sentence why there is none. */
-  checkpoint(window: number, signal: AbortSignal): Promise<Checkpoint | string>
+  /** The checkpoint to mine `window` (or, undefined, the next one) with, or a sentence why there is none. */
+  checkpoint(window: number | undefined, signal: AbortSignal): Promise<Checkpoint | string>
   /** Starts the engine with a checkpoint, or swaps it: everything groups are made with. */
   workshop(checkpoint: Checkpoint, signal: AbortSignal): Promise<Workshop>
 }
@@ -63,12 +63,19 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
   let loaded = ''
   let failures = 0
 
+  // Before anybody counts on this generator: reading a tokenizer blocks for a second, loading weights takes minutes.
+  const first = await parts.checkpoint(undefined, signal)
+  if (typeof first === 'string')
+    log.warn({ why: first }, 'no checkpoint yet: the engine starts with the first window that has one')
+  else await equip(first)
+  if (signal.aborted) return
+
   const presence = bePresent(
     broker,
     FLEET,
     instance,
     () => {
-      const [first] = inFlight.values()
+      const [working] = inFlight.values()
       const now: Presence = {
         role: 'generator',
         instance,
@@ -81,7 +88,7 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
         gpus: parts.gpus,
         engine: workshop?.engine.name ?? '',
         inFlight: [...inFlight.keys()],
-        ...(first ? { window: first.window, epoch: first.epoch } : {}),
+        ...(working ? { window: working.window, epoch: working.epoch } : {}),
         ...(workshop ? { checkpointWindow: workshop.metadata.window } : {}),
         ...(pace.groupMs() === undefined ? {} : { groupMs: pace.groupMs() }),
       }
@@ -285,6 +292,13 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
     }
   }
 
+  async function equip(checkpoint: Checkpoint): Promise<Workshop> {
+    state = 'loading'
+    workshop = await parts.workshop(checkpoint, signal)
+    loaded = `${checkpoint.metadata.window}/${checkpoint.metadata.weightsHash}`
+    return workshop
+  }
+
   /** The workshop for a window's checkpoint, or undefined with the reason in `state`. */
   async function workshopFor(window: OpenWindow): Promise<Workshop | undefined> {
     const wanted = `${window.opened.checkpoint.window}/${window.opened.checkpoint.weightsHash}`
@@ -299,10 +313,7 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
       state = `holds checkpoint ${metadata.window}, the window wants ${window.opened.checkpoint.window}`
       return undefined
     }
-    state = 'loading'
-    workshop = await parts.workshop(found, signal)
-    loaded = wanted
-    return workshop
+    return equip(found)
   }
 
   /** Own p90; before the first group the fleet's, which lies between the moments claims close and draining ends. */
@@ -313,8 +324,6 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
     const window = windows.latest()
     if (!window || isOver(window) || !mayClaim(clock.now(), window.timers.drainEndMs, expectedMs(window))) {
       state = workshop ? 'idle' : state
-      // The engine is warmed up before the first window needs it.
-      if (window && !workshop) await workshopFor(window)
       await changed.wait(IDLE_MS, signal)
       continue
     }

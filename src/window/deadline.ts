@@ -71,9 +71,10 @@ export function p90(samples: readonly number[]): number | undefined {
  * Tail to plan with, ms: how long before D draining must end.
  * It has to leave COMPLETE_BEFORE_MS between the Complete call and D, so that much is added to the p90 of the measured
  * times from the last staged group to the completed object.
+ * @param firstMs taken before any window was measured
  */
-export function tailOf(samples: readonly number[]): number {
-  const measured = p90(samples.slice(-TAIL_SAMPLES)) ?? FIRST_TAIL_MS
+export function tailOf(samples: readonly number[], firstMs: number = FIRST_TAIL_MS): number {
+  const measured = p90(samples.slice(-TAIL_SAMPLES)) ?? firstMs
   return measured + TAIL_MARGIN_MS + COMPLETE_BEFORE_MS
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { FIRST_TAIL_MS } from '../../src/window/deadline.js'
 
 const port = z.number().int().min(1).max(65_535)
 const ms = z.number().int().min(0)
@@ -90,6 +91,8 @@ const policy = z.strictObject({
     .int()
     .min(5 * 1024 * 1024)
     .default(8 * 1024 * 1024),
+  /** Time from the last staged group to the verified object that is assumed before a window was measured. */
+  first_tail_ms: ms.default(FIRST_TAIL_MS),
   /** A generator is dead when nothing was heard of it for this long, by the server's clock. */
   presence_ms: ms.min(1_000).default(4_000),
   /** A role is free again when its holder was silent for this long. */

@@ -62,6 +62,10 @@ export function inventoryText(of: Inventory): string {
       ? [`pace_ms = ${of.paceMs}`]
       : [`python = "${of.python}"`, 'device = "cpu"', `threads = ${of.threads}`]),
     '',
+    '[policy]',
+    '# The bucket is on this machine: the first window need not reserve seconds for a slow link.',
+    'first_tail_ms = 2000',
+    '',
     '[local]',
     `nats_port = ${of.natsPort}`,
     `devchain_port = ${of.devchainPort}`,

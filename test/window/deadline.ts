@@ -1,0 +1,64 @@
+import t from 'tap'
+import {
+  ABORT_BEFORE_MS,
+  COMPLETE_BEFORE_MS,
+  FIRST_TAIL_MS,
+  mayClaim,
+  p90,
+  TAIL_MARGIN_MS,
+  TAIL_SAMPLES,
+  tailOf,
+  timersOf,
+} from '../../src/window/deadline.js'
+
+t.test('all timers are absolute and lie in their order before and after D', t => {
+  const timers = timersOf(1_000_000, 8_000, 12_000)
+  t.same(timers, {
+    claimsCloseMs: 980_000,
+    drainEndMs: 992_000,
+    completeByMs: 997_000,
+    abortAtMs: 999_000,
+    deadlineMs: 1_000_000,
+    verifyByMs: 1_015_000,
+  })
+  t.end()
+})
+
+t.test('draining never reaches into the time the Complete call needs, however short the tail was measured', t => {
+  const { drainEndMs, completeByMs } = timersOf(1_000_000, 0, 0)
+  t.equal(drainEndMs, completeByMs)
+  t.ok(COMPLETE_BEFORE_MS > ABORT_BEFORE_MS)
+  t.end()
+})
+
+t.test('p90 is the nearest rank', t => {
+  const cases: [number[], number | undefined][] = [
+    [[], undefined],
+    [[7], 7],
+    [[1, 2], 2],
+    [[10, 9, 8, 7, 6, 5, 4, 3, 2, 1], 9],
+    [Array.from({ length: 100 }, (_, i) => i + 1), 90],
+  ]
+  for (const [samples, expected] of cases) t.equal(p90(samples), expected, `${samples.length} samples`)
+  t.end()
+})
+
+t.test('the tail is measured, with a margin, and forgets windows that are long gone', t => {
+  t.equal(tailOf([]), FIRST_TAIL_MS + TAIL_MARGIN_MS + COMPLETE_BEFORE_MS, 'nothing measured yet')
+  t.equal(tailOf([2_000]), 2_000 + TAIL_MARGIN_MS + COMPLETE_BEFORE_MS)
+  const old = [60_000, ...Array.from({ length: TAIL_SAMPLES }, () => 1_000)]
+  t.equal(tailOf(old), 1_000 + TAIL_MARGIN_MS + COMPLETE_BEFORE_MS, 'a bad window falls out')
+  t.end()
+})
+
+t.test('a claim is made only when its group could still be staged', t => {
+  const drainEnd = 100_000
+  const cases: [number, number | undefined, boolean][] = [
+    [80_000, 20_000, true],
+    [80_001, 20_000, false],
+    [99_999, undefined, true],
+    [100_001, undefined, false],
+  ]
+  for (const [now, group, may] of cases) t.equal(mayClaim(now, drainEnd, group), may, `at ${now}, p90 ${group}`)
+  t.end()
+})
