@@ -85,13 +85,14 @@ export async function claim(
   checkKey(key)
   const stream = kvStream(bucket)
   const doing = `claim ${key} of ${bucket}`
-  const headers = { 'Nats-Msg-Id': options.id, 'Nats-Expected-Stream': stream }
+  const headers = { 'Nats-Msg-Id': options.id }
   return persist(
     doing,
     async timeoutMs => {
       try {
         const { seq, duplicate } = await storeOnce(broker, kvSubject(bucket, key), value, {
           ...options,
+          expectStream: stream,
           headers,
           doing,
           timeoutMs,
@@ -109,8 +110,6 @@ export async function claim(
     const patience = { signal: options.signal, giveUpAfterMs: 0 }
     if (e.code === 'stream-full')
       throw new BrokerError('stream-full', `${bucket} takes no more claims`, { next: 'never', cause: e })
-    if (e.code === 'no-responders' && (await streamInfo(broker, stream, patience)) === undefined)
-      throw new BrokerError('not-found', `${doing}: there is no such bucket`, { cause: e })
     if (e.code === 'different' || e.code === 'busy' || e.code === 'sealed') {
       const kept = await lastOfByLeader(broker, stream, kvSubject(bucket, key), patience)
       if (kept?.msgId === options.id) return { index: kept.seq - 1, duplicate: true }

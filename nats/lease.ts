@@ -87,10 +87,14 @@ export async function holdLease(
 
   /** One conditional write; the new revision. */
   const write = async (entry: Entry, replaces: number, timeoutMs: number, until: AbortSignal) => {
-    const headers = { 'Nats-Expected-Stream': stream, 'Nats-Expected-Last-Subject-Sequence': String(replaces) }
-    return (
-      await storeOnce(broker, subject, utf8.encode(JSON.stringify(entry)), { doing, timeoutMs, signal: until, headers })
-    ).seq
+    const stored = await storeOnce(broker, subject, utf8.encode(JSON.stringify(entry)), {
+      doing,
+      timeoutMs,
+      signal: until,
+      expectStream: stream,
+      headers: { 'Nats-Expected-Last-Subject-Sequence': String(replaces) },
+    })
+    return stored.seq
   }
   const look = (until: AbortSignal) =>
     lastOfByLeader(broker, stream, subject, {

@@ -39,7 +39,6 @@ export function bePresent(
   const stream = kvStream(bucket)
   const subject = kvSubject(bucket, key)
   const doing = `be present as ${key} in ${bucket}`
-  const headers = { 'Nats-Expected-Stream': stream }
   let changed = false
   let wake = () => {}
 
@@ -60,7 +59,12 @@ export function bePresent(
   async function turn(): Promise<number> {
     changed = false
     try {
-      await storeOnce(broker, subject, value(), { doing, timeoutMs: Math.min(ATTEMPT_MS, everyMs), signal, headers })
+      await storeOnce(broker, subject, value(), {
+        doing,
+        timeoutMs: Math.min(ATTEMPT_MS, everyMs),
+        signal,
+        expectStream: stream,
+      })
       return everyMs
     } catch (e) {
       if (signal.aborted) return 0

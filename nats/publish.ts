@@ -1,5 +1,6 @@
 import type { Broker } from './connect.js'
-import { BrokerError } from './errors.js'
+import { streamInfo } from './ensure.js'
+import { BrokerError, isBrokerError } from './errors.js'
 import type { Announcement, Holes, Message } from './message.js'
 import { type Patience, persist } from './patience.js'
 import { answerOf, request, send } from './request.js'
@@ -13,18 +14,50 @@ export interface Stored {
   duplicate: boolean
 }
 
-/**
- * Publishes bytes into a stream and waits until they are stored. The same id on every attempt: an attempt whose answer got
- * lost is not stored twice within the stream's duplicate window.
- */
-export async function store(
+export interface StoreOptions {
+  doing: string
+  /** The stream that must take it; with it, a stream that is absent is told from one that is electing a leader. */
+  expectStream?: string
+  headers?: Readonly<Record<string, string>>
+}
+
+/** One attempt to publish bytes into a stream; waits until they are stored. */
+export async function storeOnce(
   broker: Broker,
   subject: string,
   bytes: Uint8Array,
-  options: Patience & { id: string; doing: string; expectStream?: string; headers?: Readonly<Record<string, string>> },
+  options: StoreOptions & { timeoutMs: number; signal: AbortSignal },
 ): Promise<Stored> {
-  const headers: Record<string, string> = { ...options.headers, 'Nats-Msg-Id': options.id }
-  if (options.expectStream !== undefined) headers['Nats-Expected-Stream'] = options.expectStream
+  const { doing, expectStream, signal, timeoutMs } = options
+  const headers = {
+    ...options.headers,
+    ...(expectStream === undefined ? {} : { 'Nats-Expected-Stream': expectStream }),
+  }
+  try {
+    const msg = await request(broker, subject, bytes, { doing, signal, timeoutMs, headers })
+    const ack = answerOf<{ stream: string; seq: number; duplicate?: boolean }>(msg, doing)
+    // A replicated server of the 2.10 line may answer a repeated id with sequence 0 while the first copy is in flight.
+    if (!(ack.seq >= 1))
+      throw new BrokerError('busy', `${doing}: stored, but where is not known yet`, { retryAfterMs: 100 })
+    return { stream: ack.stream, seq: ack.seq, duplicate: ack.duplicate ?? false }
+  } catch (e) {
+    if (!isBrokerError(e, 'no-responders') || expectStream === undefined) throw e
+    if ((await streamInfo(broker, expectStream, { signal, giveUpAfterMs: 0 })) !== undefined) throw e
+    throw new BrokerError('not-found', `${doing}: there is no stream ${expectStream}`, { cause: e })
+  }
+}
+
+/**
+ * Publishes bytes into a stream and waits until they are stored. The same id on every attempt: what was stored by an attempt
+ * whose answer got lost is not stored twice, within the stream's duplicate window.
+ */
+export function store(
+  broker: Broker,
+  subject: string,
+  bytes: Uint8Array,
+  options: Patience & StoreOptions & { id: string },
+): Promise<Stored> {
+  const headers = { ...options.headers, 'Nats-Msg-Id': options.id }
   return persist(
     options.doing,
     timeoutMs => storeOnce(broker, subject, bytes, { ...options, headers, timeoutMs }),
@@ -32,24 +65,10 @@ export async function store(
   )
 }
 
-/** One attempt of `store`. */
-export async function storeOnce(
-  broker: Broker,
-  subject: string,
-  bytes: Uint8Array,
-  options: { doing: string; timeoutMs: number; signal: AbortSignal; headers: Readonly<Record<string, string>> },
-): Promise<Stored> {
-  const msg = await request(broker, subject, bytes, options)
-  const ack = answerOf<{ stream: string; seq: number; duplicate?: boolean }>(msg, options.doing)
-  // A replicated server of the 2.10 line may answer a repeated id with sequence 0 while the first copy is in flight.
-  if (!(ack.seq >= 1))
-    throw new BrokerError('busy', `${options.doing}: stored, but where is not known yet`, { retryAfterMs: 100 })
-  return { stream: ack.stream, seq: ack.seq, duplicate: ack.duplicate ?? false }
-}
-
 /**
  * Says something that must not get lost: it is in a stream when this returns, once however often it was tried.
- * Throws BrokerError 'no-responders' when no stream keeps the subject, 'timeout', 'stream-full', 'other-stream', ….
+ * Throws BrokerError 'no-responders' when no stream keeps the subject ('not-found' where `expectStream` names it), 'timeout',
+ * 'stream-full', 'other-stream', ….
  */
 export async function announce<T extends string, P>(
   broker: Broker,
