@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { RewardError } from '../environment.js'
 import { type Job, type JobReply, type Nursery, startNursery } from './nursery.js'
 
@@ -122,6 +123,8 @@ export async function judgeAll<T>(
 ): Promise<T[]> {
   const lost = new AbortController()
   const either = AbortSignal.any([signal, lost.signal])
+  // every text under way listens, twice at most
+  setMaxListeners(2 * texts.length, either)
   return await Promise.all(
     texts.map(async text => {
       try {
