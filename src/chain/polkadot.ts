@@ -18,7 +18,7 @@ const STALL_MS = 45_000
 const CONNECT_MS = 10_000
 const REQUEST_MS = 8_000
 const READY_MS = 20_000
-const PING_MS = 10_000
+const PING_MS = 5_000
 
 /** Another endpoint is asked for its head this often, ms: nothing else shows that ours is behind. */
 const CROSS_CHECK_MS = 120_000

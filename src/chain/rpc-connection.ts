@@ -21,13 +21,16 @@ export interface RpcConnectionOptions {
   connectMs: number
   /** Limit for one request, ms. */
   requestMs: number
-  /** A ping is sent this often, ms, and must be answered before the next: nothing else tells a half-open link. */
+  /** A ping is sent this often, ms; two in a row without an answer end the connection: nothing else tells a half-open link. */
   pingMs: number
   signal: AbortSignal
 }
 
 /** The largest answer, a full metagraph, has some MB. */
 const MAX_MESSAGE_BYTES = 64 * 1_048_576
+
+/** One missed ping may be this process's own fault: a busy moment delays the answer and the timer alike. */
+const MISSED_PINGS = 2
 
 interface Waiting {
   resolve(value: unknown): void
@@ -64,19 +67,19 @@ export async function connectRpc(options: RpcConnectionOptions): Promise<RpcConn
     tellGone(why)
   }
 
-  let answered = true
+  let unanswered = 0
   const pinging = setInterval(() => {
-    if (!answered) return end(`no answer for ${options.pingMs} ms`)
-    answered = false
+    if (unanswered === MISSED_PINGS) return end(`no answer for ${MISSED_PINGS * options.pingMs} ms`)
+    unanswered++
     socket.ping()
   }, options.pingMs)
   socket.on('pong', () => {
-    answered = true
+    unanswered = 0
   })
   socket.on('close', code => end(`closed by the node (code ${code})`))
   socket.on('error', error => end(error.message))
   socket.on('message', data => {
-    answered = true
+    unanswered = 0
     const message = parse(String(data))
     if (!message) return end('the endpoint does not speak JSON-RPC')
     if (message.id !== undefined) {
