@@ -60,8 +60,10 @@ export interface CommitParts {
  * randomness that is not hex and for a layer index beyond 32 bits.
  */
 export function commitDigest(parts: CommitParts): Buffer {
+  const { layerIndex } = parts
+  if ((layerIndex | 0) !== layerIndex) throw new RangeError(`layer index ${layerIndex} is no signed 32-bit integer`)
   const layer = Buffer.alloc(4)
-  layer.writeInt32BE(parts.layerIndex)
+  layer.writeInt32BE(layerIndex)
   const fields = [
     tokensHash(parts.tokens),
     randomnessBytes(parts.randomness),

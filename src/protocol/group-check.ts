@@ -25,11 +25,11 @@ export interface GroupMember {
  */
 export function groupFault(members: readonly GroupMember[], profile: Profile): GroupFault | undefined {
   if (members.length !== profile.groupSize) return 'group_size'
-  if (new Set(members.map(member => member.envSeed ?? null)).size > 1) return 'env_seed'
   const claimed = members.map(member => member.advantage)
   if (Math.abs(pythonSum(claimed)) > ADVANTAGE_SUM_TOLERANCE) return 'advantage_sum'
   const expected = advantages(members.map(member => member.reward))
   if (claimed.some((advantage, index) => Math.abs(advantage - expected[index]!) > ADVANTAGE_TOLERANCE))
     return 'advantage'
+  if (new Set(members.map(member => member.envSeed ?? null)).size > 1) return 'env_seed'
   return undefined
 }

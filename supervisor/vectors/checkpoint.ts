@@ -63,7 +63,10 @@ export const checkpointChecks: Checks = {
       ['v3_1', 31],
     ] as const) {
       if (c[key] === undefined) continue
-      const failure = codecFailure(c, c[key], version)
+      const encoded = c[key]
+      const failure = encoded.error
+        ? expectError(encoded.error, () => decodeDelta(Buffer.from(encoded.compressed_hex, 'hex'), version))
+        : codecFailure(c, encoded, version)
       if (failure) return `${key}: ${failure}`
     }
     return c.base_le_hex === undefined ? undefined : await applyFailure(c)

@@ -93,7 +93,7 @@ export const validatorChecks: Checks = {
       checked: new Map(
         Object.entries<Case>(c.metrics[hotkey] ?? {}).map(([window, { estimated_unique, had_failure }]) => [
           Number(window),
-          { estimatedUnique: estimated_unique ?? 0, hadFailure: had_failure === 1 },
+          { estimatedUnique: estimated_unique ?? 0, hadFailure: Number(had_failure) === 1 },
         ]),
       ),
       windowsActive: c.availability[hotkey] ?? 0,
