@@ -73,6 +73,23 @@ def admit(access_key_id, secret_access_key, bucket):
         refuse(f"{bucket!r} is no name for a bucket: 3 to 63 lower-case letters, digits and dashes")
 
 
+def know_uploads():
+    """An upload that was aborted or never opened is NoSuchUpload, as at every real store; moto 5.2.5 breaks with a 500."""
+    from moto.s3.exceptions import NoSuchUpload
+    from moto.s3.models import S3Backend
+
+    def guarded(method):
+        def known(self, bucket_name, multipart_id, *rest):
+            if multipart_id not in self.get_bucket(bucket_name).multiparts:
+                raise NoSuchUpload(upload_id=multipart_id)
+            return method(self, bucket_name, multipart_id, *rest)
+
+        return known
+
+    S3Backend.upload_part = guarded(S3Backend.upload_part)
+    S3Backend.complete_multipart_upload = guarded(S3Backend.complete_multipart_upload)
+
+
 def signed_only(app):
     """Refuses what carries no signature: moto lets anonymous requests through to public buckets, and breaks on others."""
 
@@ -110,6 +127,7 @@ def main():
             pass
 
     admit(*pair, options.bucket)
+    know_uploads()
     try:
         server = make_server(
             options.host, options.port, signed_only(create_backend_app("s3")), threaded=True, request_handler=Handler

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { BucketError } from './bucket.js'
+import { checkKey } from './key.js'
 
 /** Longest file name of the usual file systems, bytes. */
 const MAX_NAME_BYTES = 255
@@ -45,8 +46,9 @@ export function keyDigest(key: string): string {
 function segmentOf(name: string, nameOf: (segment: string) => string): string | undefined {
   try {
     const segment = decodeURIComponent(name.endsWith('.') ? name.slice(0, -1) : name)
+    checkKey(segment)
     // A name that some tool or hand put here may decode to a key that has another path: only the key's own path counts.
-    return nameOf(segment) === name ? segment : undefined
+    return nameOf(segment) === name && !segment.includes('/') ? segment : undefined
   } catch {
     return undefined
   }

@@ -80,7 +80,9 @@ export function s3Error(thrown: unknown, request: FailedRequest): BucketError {
   if (request.timedOutMs !== undefined) return say('timeout', `no answer within ${request.timedOutMs} ms`, lost)
   if (status === undefined || error.code !== undefined) return connectionError(error, lost, say)
 
-  const name = error.name === 'Error' || error.name === undefined ? `HTTP ${status}` : error.name
+  // A HEAD's answer has no body: the SDK then makes up a name.
+  const named = error.name !== undefined && !['Error', 'Unknown', 'UnknownError', 'NotFound'].includes(error.name)
+  const name = named ? String(error.name) : `HTTP ${status}`
   const known = BY_NAME[name]
   if (known) return say(known[0], name, known[1], known[0] === 'throttled' ? retryAfterMs(error) : 0)
   if (status === 429 || status === 503) return say('throttled', name, 'later', retryAfterMs(error))

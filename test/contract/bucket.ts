@@ -135,7 +135,7 @@ for (const { name, bucket, absent } of implementations) {
     for (const key of keys) t.equal(Buffer.from(await bucket.get(key, never)).toString(), key, key)
     const listed = []
     for await (const { key } of bucket.list('odd/', never)) listed.push(key)
-    t.same(listed.sort(), [...keys].sort())
+    t.same(new Set(listed), new Set(keys))
     await bucket.remove('odd/a', never)
     t.equal(
       Buffer.from(await bucket.get('odd/a/b', never)).toString(),
@@ -274,8 +274,8 @@ for (const { name, bucket, absent } of implementations) {
     const one = await bucket.openUpload(key, never)
     const two = await bucket.openUpload(key, never)
     t.same(
-      (await bucket.listUploads(key, never)).map(upload => upload.uploadId).sort(),
-      [one.uploadId, two.uploadId].sort(),
+      new Set((await bucket.listUploads(key, never)).map(upload => upload.uploadId)),
+      new Set([one.uploadId, two.uploadId]),
     )
     const first = await bucket.putPart(key, one.uploadId, 1, body(10, 1), never)
     const second = await bucket.putPart(key, two.uploadId, 1, body(20, 2), never)
@@ -317,19 +317,20 @@ for (const { name, bucket, absent } of implementations) {
   })
 }
 
-await t.test('s3: a wrong secret, an unknown key and no permission are refused without naming them', async t => {
+await t.test('s3: a wrong secret and an unknown key are refused, and the error names neither', async t => {
   const wrong = [
     { ...s3, secretAccessKey: 'not-the-secret' },
     { ...s3, accessKeyId: 'AKIANOBODY', secretAccessKey: 'not-the-secret' },
   ]
   for (const config of wrong) {
     const bucket = openBucket(config)
-    for (const asked of [
-      bucket.put('wrong/a', body(1, 1), never),
-      bucket.head('wrong/a', never),
-      bucket.listUploads('', never),
-    ]) {
-      const error: BucketError = await asked.then(
+    const calls: (() => Promise<unknown>)[] = [
+      () => bucket.put('wrong/a', body(1, 1), never),
+      () => bucket.head('wrong/a', never),
+      () => bucket.listUploads('', never),
+    ]
+    for (const call of calls) {
+      const error: BucketError = await call().then(
         () => t.fail('it was let in'),
         error => error,
       )
