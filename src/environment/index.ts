@@ -2,6 +2,7 @@ import { GRAIL_V5, type Profile } from '../protocol/profile.js'
 import type { Environment } from './environment.js'
 import { openGsm8k } from './gsm8k.js'
 import { openHumanEval } from './humaneval.js'
+import { openMath } from './math.js'
 import { openMbpp, openPythonCode } from './mbpp.js'
 import { type EnvironmentOptions, EnvironmentRefused, type OpenEnvironment } from './open-options.js'
 import { openSat } from './sat.js'
@@ -10,6 +11,7 @@ import { openSat } from './sat.js'
 const ENVIRONMENTS: Record<string, OpenEnvironment> = {
   gsm8k: openGsm8k,
   humaneval: openHumanEval,
+  math: openMath,
   mbpp: openMbpp,
   python_code: openPythonCode,
   sat: openSat,

@@ -8,14 +8,18 @@ import { type DatasetPart, partName } from '../../src/environment/dataset/part.j
 import { readRows } from '../../src/environment/dataset/rows.js'
 import type { Environment } from '../../src/environment/environment.js'
 import { FORK_SYSTEM_PROMPT, FORK_TEMPLATE } from '../../src/environment/fork-template.js'
-import { GSM8K_SPLITS, gsm8kEnvironment, gsm8kPart, gsm8kSplit } from '../../src/environment/gsm8k.js'
+import { GSM8K_SPLITS, gsm8kEnvironment, gsm8kPart, gsm8kSplit, judgeGsm8k } from '../../src/environment/gsm8k.js'
 import { HUMANEVAL_PART, humanEvalEnvironment, humanEvalTests } from '../../src/environment/humaneval.js'
 import type { JudgePool } from '../../src/environment/judge/pool.js'
+import { judgeMath } from '../../src/environment/math.js'
+import type { SymbolicJudge } from '../../src/environment/math-answer.js'
 import { mbppTests } from '../../src/environment/mbpp.js'
 import { splitOf } from '../../src/environment/open-options.js'
 import { judgeSat, satEnvironment } from '../../src/environment/sat.js'
 import { satDifficulty, satProblem, satPrompt } from '../../src/environment/sat-problem.js'
+import { startSymbolicJudge } from '../../src/environment/symbolic-judge.js'
 import { SOLUTION_CLOSE, SOLUTION_OPEN, THINKING, withSystemMessage } from '../../src/environment/thinking.js'
+import type { Judgement } from '../../src/environment/weighted.js'
 import { packageRoot } from '../../src/package-root.js'
 import { PythonRandom, seedInteger } from '../../src/protocol/python-random.js'
 import { deriveEnvSeed } from '../../src/protocol/seed.js'
@@ -222,6 +226,26 @@ const rewardPythonCode: Check = async (file, index) => {
   )
 }
 
+let symbolic: Promise<SymbolicJudge> | undefined
+function symbolicJudge(): Promise<SymbolicJudge> {
+  symbolic ??= startSymbolicJudge(python ?? 'python3', () => {}).then(({ judge }) => judge)
+  return symbolic
+}
+
+const rewardGsm8kMath: Check = async (file, index) => {
+  const { env, gold, completion, mode, ...expected } = file.cases[index]
+  let judged: Judgement
+  if (env === 'gsm8k') judged = judgeGsm8k(gold, completion, mode)
+  else if (env === 'math') {
+    const golds = { answer: gold, successAnswer: gold }
+    judged = await judgeMath(golds, completion, mode, await symbolicJudge(), new AbortController().signal)
+  } else return `unknown env "${env}"`
+  return same(
+    [judged.reward, judged.success, judged.components],
+    [expected.reward, expected.success, numbered(expected.components)],
+  )
+}
+
 /** {r0: …, r1: …} as a list. */
 function numbered(components: Record<string, number>): number[] {
   return Object.keys(components).map((_, i) => components[`r${i}`]!)
@@ -233,6 +257,7 @@ export const environmentChecks: Checks = {
   'chat_template_fork.json': chatTemplateFork,
   'env_prompts_real_rows.json': envPromptsRealRows,
   'python_random.json': pythonRandom,
+  'reward_gsm8k_math.json': rewardGsm8kMath,
   'reward_python_code.json': rewardPythonCode,
   'reward_sat.json': rewardSat,
   'sat_problems.json': satProblems,
