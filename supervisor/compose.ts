@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { systemClock } from '../actors/actor.js'
+import { type Log, systemClock } from '../actors/actor.js'
 import type { AggregatorParts } from '../actors/aggregator/aggregator.js'
 import type { ControllerParts } from '../actors/controller/options.js'
 import { ensureStreams } from '../actors/ensure.js'
@@ -8,7 +8,7 @@ import type { GeneratorParts } from '../actors/generator/generator.js'
 import { PARTS, ROLLOUTS } from '../actors/streams.js'
 import type { UploaderParts } from '../actors/uploader/uploader.js'
 import { type Broker, connectBroker, openStore } from '../nats/index.js'
-import type { Bucket } from '../src/bucket/bucket.js'
+import { type Bucket, BucketError } from '../src/bucket/bucket.js'
 import type { Checkpoint } from '../src/checkpoint/metadata.js'
 import { type Profile, profileOf } from '../src/protocol/profile.js'
 import { windowRandomness } from '../src/protocol/randomness.js'
@@ -220,10 +220,21 @@ export async function aggregatorParts(of: Composition): Promise<AggregatorParts>
   }
 }
 
+/** A bucket that will never take anything (absent, wrong key) is found out now, not at the end of a window. */
+async function probe(bucket: Bucket, log: Log, signal: AbortSignal): Promise<void> {
+  try {
+    await bucket.head('grail/windows/probe', signal)
+  } catch (error) {
+    if (!(error instanceof BucketError) || error.next === 'never') throw error
+    log.warn({ place: bucket.place, err: error }, 'the bucket does not answer yet')
+  }
+}
+
 export async function uploaderParts(of: Composition): Promise<UploaderParts> {
   const { config } = of.loaded
   const bucket = await bucketOf(of.loaded)
   const common = await actorParts(of, 'uploader', `uploader-${of.host.name}`)
+  await probe(bucket, common.log, of.signal)
   return {
     ...common,
     bucket,

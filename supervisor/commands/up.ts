@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { ensureStreams } from '../../actors/ensure.js'
 import type { Broker } from '../../nats/index.js'
 import { packageRoot } from '../../src/package-root.js'
 import { createRehearsalWallet } from '../../src/wallet/wallet.js'
@@ -63,6 +64,7 @@ export async function upCommand(args: string[], io: CommandIo): Promise<number> 
   const state = resolve(values.state)
   const paths = rehearsalPaths(state)
   mkdirSync(paths.logs, { recursive: true, mode: 0o700 })
+  mkdirSync(paths.bucket, { recursive: true, mode: 0o700 })
   if (supervisordPid(state) !== undefined) {
     io.out('a fleet of this folder is already running: it is stopped first')
     const { downCommand } = await import('./down.js')
@@ -136,6 +138,13 @@ export async function upCommand(args: string[], io: CommandIo): Promise<number> 
   let followed: Followed
   try {
     broker = await brokerOf(loaded, 'grail up', signal)
+    // Whoever comes first makes the streams; here that may be us.
+    await ensureStreams(broker, {
+      replicas: loaded.config.nats.replicas,
+      presenceMs: loaded.config.policy.presence_ms,
+      leaseMs: loaded.config.policy.lease_ms,
+      signal,
+    })
     followed = await followToFile(broker, { signal, sinceMs, say: line => io.out(line) })
   } catch (error) {
     explain(state, paths.logs, io)

@@ -90,6 +90,7 @@ export function rehearsalPaths(state: string) {
     wallets: join(state, 'wallets'),
     s3Secret: join(state, 'secrets', 's3'),
     logs: join(state, 'log'),
+    bucket: join(state, 'bucket'),
     windows: join(state, 'windows'),
     checkpoints: join(state, 'checkpoints'),
   }
