@@ -10,7 +10,7 @@ import {
 import { ELEMENT_BYTES, elementCount, type Tensor, type TensorType } from './tensor.js'
 
 /** A delta larger than this when unpacked is refused, bytes: more than any delta of a model a miner can hold. */
-const MAX_UNPACKED_BYTES = 8 * 1024 ** 3
+const MAX_UNPACKED_BYTES = 4 * 1024 ** 3
 
 /** Changed elements of one tensor. */
 export interface TensorDelta {
