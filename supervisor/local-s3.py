@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import signal
+import socket
 import stat
 import sys
 import threading
@@ -128,12 +129,16 @@ def main():
 
     admit(*pair, options.bucket)
     know_uploads()
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        server = make_server(
-            options.host, options.port, signed_only(create_backend_app("s3")), threaded=True, request_handler=Handler
-        )
-    except (OSError, SystemExit) as error:
-        refuse(f"cannot listen on {options.host}:{options.port}: {getattr(error, 'strerror', None) or 'the port is taken'}")
+        # Bound here and not by werkzeug, which would talk about the failure itself.
+        listening.bind((options.host, options.port))
+    except (OSError, OverflowError) as error:
+        refuse(f"cannot listen on {options.host}:{options.port}: {getattr(error, 'strerror', None) or error}")
+    listening.listen(128)
+    app, port = signed_only(create_backend_app("s3")), listening.getsockname()[1]
+    server = make_server(options.host, port, app, threaded=True, request_handler=Handler, fd=listening.fileno())
     server.daemon_threads = True
 
     def end(*_):
@@ -146,7 +151,7 @@ def main():
         threading.Thread(target=lambda: (sys.stdin.buffer.read(), end()), daemon=True).start()
 
     print(
-        f"ready http://{options.host}:{server.port} bucket {options.bucket}"
+        f"ready http://{options.host}:{port} bucket {options.bucket}"
         " (objects are kept in memory and are gone when this program ends)",
         flush=True,
     )
