@@ -54,7 +54,7 @@ export async function judgeCode(
 ): Promise<CodeJudgement> {
   const tags = readTags(text, mode)
   const code = strip(tags.solution ?? '')
-  const ran = code === '' ? { syntax: 'invalid', passed: 0, ran: false } : await run(code, tests, pool, signal)
+  const ran: Run = code === '' ? { syntax: 'invalid', passed: 0, ran: false } : await run(code, tests, pool, signal)
   const total = ran.ran ? tests.length : 0
   // code that Python cannot even read counts as if nothing stood between the tags, and nothing after them
   const trailing = ran.syntax === 'unreadable' ? 0 : tags.trailing
@@ -91,7 +91,23 @@ export function codeRewards(pool: JudgePool): Pick<Environment, 'reward' | 'clos
   }
 }
 
-async function run(code: string, tests: readonly string[], pool: JudgePool, signal: AbortSignal) {
+/** Does the code compile? 'unreadable' when Python cannot even read it (a lone surrogate, too deeply nested). Takes long only for hostile code, which then counts as invalid. */
+export async function compileCode(
+  code: string,
+  pool: JudgePool,
+  signal: AbortSignal,
+): Promise<'valid' | 'invalid' | 'unreadable'> {
+  return (await run(code, [], pool, signal)).syntax
+}
+
+interface Run {
+  syntax: 'valid' | 'invalid' | 'unreadable'
+  passed: number
+  /** Were tests tried? */
+  ran: boolean
+}
+
+async function run(code: string, tests: readonly string[], pool: JudgePool, signal: AbortSignal): Promise<Run> {
   const { timedOut, parts } = await pool.judge(
     {
       job: { code, tests, seconds: TEST_SECONDS },

@@ -6,6 +6,7 @@ import { openMath } from './math.js'
 import { openMbpp, openPythonCode } from './mbpp.js'
 import { type EnvironmentOptions, EnvironmentRefused, type OpenEnvironment } from './open-options.js'
 import { openSat } from './sat.js'
+import { openTritonKernel } from './triton-kernel.js'
 
 /** Every environment this build can mine, by its id. */
 const ENVIRONMENTS: Record<string, OpenEnvironment> = {
@@ -15,6 +16,7 @@ const ENVIRONMENTS: Record<string, OpenEnvironment> = {
   mbpp: openMbpp,
   python_code: openPythonCode,
   sat: openSat,
+  triton_kernel: openTritonKernel,
 }
 
 /**

@@ -209,7 +209,7 @@ await t.test('a hub that cannot help says so at once', async t => {
   })
   t.equal(asked.length, 2, 'what cannot succeed is not tried again')
   await t.rejects(loadPart({ ...part, split: 'dev' }, { stateFolder, hub }, signal), {
-    message: /no file of that part/,
+    message: /has no file of owner\/questions main dev/,
   })
 })
 

@@ -43,6 +43,7 @@ async function filesIn(folder: string, part: DatasetPart<unknown>): Promise<stri
   throw new DatasetError(
     `${partName(part)}: nothing of it in ${folder}. Put a snapshot of https://huggingface.co/datasets/${part.repository} there ` +
       `(${expected}), or ${part.split}.jsonl or ${part.split}.jsonl.gz with one row a line; or name no folder to have it fetched`,
+    { absent: true },
   )
 }
 

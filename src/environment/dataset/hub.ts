@@ -37,7 +37,10 @@ export async function downloadPart(part: DatasetPart<unknown>, options: HubOptio
   try {
     const listed = await listFiles(part.repository, options)
     const paths = filesOfPart([...listed.keys()], part)
-    if (paths.length === 0) throw new Error('the repository has no file of that part')
+    if (paths.length === 0)
+      throw new DatasetError(`the repository ${part.repository} of ${hub} has no file of ${partName(part)}`, {
+        absent: true,
+      })
     for (const path of paths) {
       const { size, lfs } = listed.get(path)!
       if (size > MAX_FILE_BYTES) throw new Error(`${path} has ${size} bytes`)
@@ -47,6 +50,7 @@ export async function downloadPart(part: DatasetPart<unknown>, options: HubOptio
     return paths.map(path => join(folder, path))
   } catch (cause) {
     signal.throwIfAborted()
+    if (cause instanceof DatasetError) throw cause
     throw new DatasetError(
       `${partName(part)} cannot be fetched from ${hub}: ${(cause as Error).message}. On a machine without a way to the hub, ` +
         'copy a snapshot of the repository there and name it as the data set folder',

@@ -21,8 +21,11 @@ export function partName({ repository, config, split }: DatasetPart<unknown>): s
 
 /** A data set that is absent, unreadable or not the one that was used before. The message says what to do. */
 export class DatasetError extends Error {
-  constructor(message: string, options?: { cause?: unknown }) {
-    super(message, options)
+  /** Is the place fine but without this part? */
+  readonly absent: boolean
+  constructor(message: string, options: { absent?: boolean; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'DatasetError'
+    this.absent = options.absent ?? false
   }
 }
