@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { EXAMPLE } from '../config/example.js'
 import { loadConfig } from '../config/load.js'
 import { showConfig } from '../config/show.js'
 import type { CommandIo } from './io.js'
@@ -7,10 +8,18 @@ import type { CommandIo } from './io.js'
 export async function configCommand(args: string[], io: CommandIo): Promise<number> {
   const { values } = parseArgs({
     args,
-    options: { config: { type: 'string', default: 'grail.toml' }, help: { type: 'boolean' } },
+    options: {
+      config: { type: 'string', default: 'grail.toml' },
+      example: { type: 'boolean' },
+      help: { type: 'boolean' },
+    },
   })
   if (values.help) {
-    io.out('usage: grail config [--config grail.toml]')
+    io.out('usage: grail config [--config grail.toml] | --example')
+    return 0
+  }
+  if (values.example) {
+    io.out(EXAMPLE)
     return 0
   }
   for (const line of showConfig(loadConfig(values.config, io.env))) io.out(line)

@@ -1,0 +1,110 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { ConfigError } from '../../supervisor/config/config-error.js'
+import { EXAMPLE } from '../../supervisor/config/example.js'
+import { loadConfig, pathFrom, readSecret } from '../../supervisor/config/load.js'
+import { ENVIRONMENT_NAMES } from '../../supervisor/config/schema.js'
+import { showConfig } from '../../supervisor/config/show.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'grail-config-'))
+t.teardown(() => rmSync(folder, { recursive: true }))
+
+function written(text: string, name = 'grail.toml'): string {
+  const file = join(folder, name)
+  writeFileSync(file, text)
+  return file
+}
+
+t.test('an empty inventory has every default', t => {
+  const { config, origins } = loadConfig(written(''), {})
+  t.equal(config.chain.netuid, 81)
+  t.equal(config.fleet.profile, 'grail-v5')
+  t.equal(config.bucket.rehearsal, false, 'no bucket takes rehearsals unless told to')
+  t.equal(origins.get('chain.netuid'), 'default')
+  t.end()
+})
+
+t.test('the example is a valid inventory', t => {
+  const { config } = loadConfig(written(EXAMPLE), {})
+  t.equal(config.hosts[0]?.generators.length, 8)
+  t.end()
+})
+
+t.test('what is wrong is said in one sentence that names the place', t => {
+  const cases: [string, string, RegExp][] = [
+    ['an unknown key', '[bucket]\nnam = "x"', /unknown key bucket\.nam\b/],
+    ['an unknown section', '[buckets]\nname = "x"', /unknown key buckets/],
+    [
+      'an unknown key of a generator',
+      '[[hosts]]\nname = "a"\n[[hosts.generators]]\ngpu = 1',
+      /hosts\.0\.generators\.0\.gpu/,
+    ],
+    ['a wrong type', '[chain]\nnetuid = "x"', /chain\.netuid/],
+    ['a value out of range', '[policy]\npart_bytes = 1000', /policy\.part_bytes/],
+    ['a word that is none of the choices', '[engine]\nname = "vllm9"', /engine\.name/],
+    ['broken TOML', '[chain\n', /grail\.toml:\d+:\d+ is not valid TOML/],
+    ['a secret in the file', '[bucket]\nsecret_access_key = "s3cr3t"', /R2_WRITE_SECRET_ACCESS_KEY/],
+  ]
+  for (const [what, text, pattern] of cases) {
+    const error = t.throws(() => loadConfig(written(text), {}), ConfigError, what)
+    t.match((error as unknown as Error).message, pattern, what)
+    t.notMatch((error as unknown as Error).message, /s3cr3t/, 'the secret is not repeated')
+    t.notMatch((error as unknown as Error).message, /\n/, 'one line')
+  }
+  t.throws(() => loadConfig(join(folder, 'absent.toml'), {}), /there is no/)
+  t.end()
+})
+
+t.test('the environment wins over the file, and empty variables say nothing', t => {
+  const file = written('[chain]\nnetuid = 2\n[wallet]\nhot = "file"')
+  const { config, origins } = loadConfig(file, {
+    NETUID: '81',
+    BT_WALLET_HOT: '',
+    R2_BUCKET_ID: 'b',
+    GRAIL_NATS_URL: 'nats://a:1, nats://b:2',
+  })
+  t.equal(config.chain.netuid, 81)
+  t.equal(origins.get('chain.netuid'), 'environment NETUID')
+  t.equal(config.wallet.hot, 'file')
+  t.equal(config.bucket.name, 'b')
+  t.same(config.nats.servers, ['nats://a:1', 'nats://b:2'])
+  t.throws(() => loadConfig(file, { NETUID: 'many' }), /chain\.netuid/)
+  t.end()
+})
+
+t.test('every value is shown with its origin, and no secret is', t => {
+  const secrets = {
+    R2_WRITE_SECRET_ACCESS_KEY: 'topsecret1',
+    R2_READ_SECRET_ACCESS_KEY: 'topsecret2',
+    GRAIL_NATS_PASSWORD: 'topsecret3',
+  }
+  const lines = showConfig(loadConfig(written('[fleet]\nname = "x"'), secrets))
+  const text = lines.join('\n')
+  t.match(text, /fleet\.name = "x" {2}# file/)
+  t.match(text, /chain\.netuid = 81 {2}# default \(NETUID overrides\)/)
+  t.match(text, /bucket\.secret_access_key = "\*{8}" {2}# environment R2_WRITE_SECRET_ACCESS_KEY/)
+  t.notMatch(text, /topsecret/)
+  for (const key of new Set(Object.values(ENVIRONMENT_NAMES))) t.ok(text.includes(`${key} = `), `${key} is a key`)
+  t.end()
+})
+
+t.test('a secret file is for its owner only and not empty', t => {
+  const file = written('hidden\n', 'secret')
+  chmodSync(file, 0o644)
+  t.throws(() => readSecret(file, 'nats.password_file'), /chmod 600/)
+  chmodSync(file, 0o600)
+  t.equal(readSecret(file, 'x'), 'hidden')
+  t.throws(() => readSecret(join(folder, 'none'), 'x'), /cannot be read/)
+  writeFileSync(file, '\n')
+  t.throws(() => readSecret(file, 'x'), /is empty/)
+  t.end()
+})
+
+t.test('paths of the inventory begin at its folder', t => {
+  t.equal(pathFrom('/etc/grail', 'secrets/x'), '/etc/grail/secrets/x')
+  t.equal(pathFrom('/etc/grail', '/opt/x'), '/opt/x')
+  t.match(pathFrom('/etc/grail', '~/x'), /^\/.+\/x$/)
+  t.end()
+})
