@@ -22,10 +22,12 @@ export async function vectorsCommand(args: string[], out: (line: string) => void
     names = (await readdir(folder)).filter(name => name.endsWith('.json')).sort()
   } catch (error) {
     out(`cannot read the folder ${folder}: ${error instanceof Error ? error.message : String(error)}`)
+    out('0 passed, 1 failed')
     return 1
   }
   if (names.length === 0) {
     out(`no .json files in ${folder}: nothing was judged`)
+    out('0 passed, 1 failed')
     return 1
   }
   let passed = 0

@@ -101,7 +101,7 @@ export const bindingChecks: Checks = {
     const c = file.cases[index]
     const input = c.input ?? c
     const [episodeSeed] = typeof c.challenge === 'string' ? c.challenge.split('|') : ['']
-    const run = () => signedChallenge(input.block_hash ?? '', input.nonce === undefined ? '' : input.nonce, episodeSeed)
+    const run = () => signedChallenge(orEmpty(input.block_hash), orEmpty(input.nonce), episodeSeed)
     return compareOrError(c, run, () => {
       const text = c.block_hash === undefined ? c.challenge : run()
       const utf8 = Buffer.from(text, 'utf8').toString('hex')
@@ -148,6 +148,11 @@ function signedChallenge(blockHash: unknown, nonce: unknown, episodeSeed: string
   if (typeof nonce === 'boolean') return challengeText(blockHash, nonce ? 'True' : 'False', episodeSeed)
   if (typeof nonce !== 'number' && typeof nonce !== 'string') throw new RangeError('nonce is neither integer nor text')
   return challengeText(blockHash, nonce, episodeSeed)
+}
+
+/** Python's dict.get(key, ''): an absent key is empty, a null stays null. */
+function orEmpty(value: unknown): unknown {
+  return value === undefined ? '' : value
 }
 
 function losslessTokens(file: Parameters<Check>[0], index: number): bigint[] {
