@@ -58,10 +58,13 @@ export interface ChainStatus {
 /** The chain over one endpoint at a time; beyond Chain, what reads.ts and commit.ts build on. */
 export interface PolkadotChain extends Chain {
   status(): ChainStatus
-  /** Resolves when a link is up. Throws ChainError 'other-chain' when every endpoint is of another chain; the signal's reason when it aborts. */
-  connected(signal: AbortSignal): Promise<void>
-  /** The link of the moment. Throws ChainError 'not-connected' (later). */
-  link(): Link
+  /**
+   * The link of the moment; waits for one. Throws ChainError 'other-chain' when every endpoint is of another chain; the
+   * signal's reason when it aborts. Of use for the next few calls only: links come and go.
+   */
+  link(signal: AbortSignal): Promise<Link>
+  /** A link to another endpoint than the present one, for a second opinion; undefined when there is none. The caller closes it. */
+  secondLink(signal: AbortSignal): Promise<Link | undefined>
 }
 
 /**
@@ -100,6 +103,8 @@ export function openChain(options: OpenChainOptions): PolkadotChain {
     pingMs: options.pingMs ?? PING_MS,
     signal,
   })
+
+  const others = () => options.endpoints.filter(endpoint => endpoint !== link?.connection.endpoint)
 
   const tellWaiting = () => {
     for (const tell of waiting) tell()
@@ -192,8 +197,7 @@ export function openChain(options: OpenChainOptions): PolkadotChain {
       }
       if (!stalled && now - comparedMs < crossCheckMs) continue
       comparedMs = now
-      const others = options.endpoints.filter(other => other !== link?.connection.endpoint)
-      const other = others[turn++ % others.length]
+      const other = others()[turn++ % Math.max(1, others().length)]
       if (link && other !== undefined) await compare(other, stalled)
     }
   }
@@ -250,9 +254,10 @@ export function openChain(options: OpenChainOptions): PolkadotChain {
       best,
       final,
     }),
-    connected: async s => {
-      while (!link) {
+    link: async s => {
+      for (;;) {
         s.throwIfAborted()
+        if (link) return link
         if (refused.size === options.endpoints.length) throw refused.values().next().value as ChainError
         if (signal.aborted) throw new ChainError('closed', 'the chain is closed', 'never')
         await new Promise<void>(resolve => {
@@ -266,7 +271,16 @@ export function openChain(options: OpenChainOptions): PolkadotChain {
         })
       }
     },
-    link: present,
+    secondLink: async s => {
+      for (const other of others()) {
+        const second = await openLink({ ...linkOptions(other), signal: AbortSignal.any([signal, s]) }).catch(
+          () => undefined,
+        )
+        if (second) return second
+        s.throwIfAborted()
+      }
+      return undefined
+    },
     close: async () => {
       closing.abort()
       link?.close('closed')

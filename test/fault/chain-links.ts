@@ -166,7 +166,7 @@ await t.test('a chain with another genesis or runtime is refused with what to co
   ]
   for (const [options, message] of cases) {
     const chain = openChain({ endpoints: [dev.url], ...QUICK, ...options })
-    await t.rejects(chain.connected(never), { name: 'ChainError', code: 'other-chain', next: 'never', message })
+    await t.rejects(chain.link(never), { name: 'ChainError', code: 'other-chain', next: 'never', message })
     await chain.close()
   }
 })

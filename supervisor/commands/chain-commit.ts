@@ -1,0 +1,71 @@
+import { checkCommitment, commit } from '../../src/chain/commit.js'
+import { parseReadCommitment, type ReadCredentials, readCommitmentText } from '../../src/protocol/read-credentials.js'
+import { loadHotkey } from '../../src/wallet/wallet.js'
+import { ConfigError } from '../config/config-error.js'
+import { type LoadedConfig, pathFrom } from '../config/load.js'
+import type { ChainVerb } from './chain.js'
+
+/**
+ * `grail chain commit`: puts the bucket's read credentials on chain when they are not there yet. Everybody can read them
+ * there: the token must be for reading only. Asks first; `--yes` does not, `--dry-run` only says what would be done.
+ */
+export async function commitVerb(verb: ChainVerb): Promise<number> {
+  const { chain, loaded, io, signal } = verb
+  const { config, folder } = loaded
+  const { netuid } = config.chain
+  const text = readCommitmentText(readCredentials(loaded))
+  const signer = await loadHotkey({
+    path: pathFrom(folder, config.wallet.path),
+    cold: config.wallet.cold,
+    hot: config.wallet.hot,
+    ...(config.wallet.password_file === '' ? {} : { passwordFile: pathFrom(folder, config.wallet.password_file) }),
+    signal,
+  })
+  const options = { link: chain.link, netuid, signer, text, signal }
+  const { uid, onChain, differs } = await checkCommitment(options)
+  const say = (outcome: string, block: number | undefined, line: string): number => {
+    io.out(verb.json ? JSON.stringify({ outcome, hotkey: signer.ss58, uid, netuid, block }) : line)
+    return outcome === 'declined' ? 1 : 0
+  }
+  const who = `${signer.ss58} (uid ${uid} of subnet ${netuid})`
+  if (!differs) {
+    return say('unchanged', onChain?.block, `${who} has these credentials on chain since block ${onChain?.block}`)
+  }
+  const { account_id: bucket, read_access_key_id: key } = config.bucket
+  const old = onChain?.bytes && parseReadCommitment(Buffer.from(onChain.bytes).toString('utf8'))
+  const change = `${who}: bucket ${old?.accountId ?? 'none'} → ${bucket}, read key ${masked(old?.readAccessKeyId ?? 'none')} → ${masked(key)}`
+  if (verb.dryRun) return say('dry-run', undefined, `would commit for ${change}`)
+  if (!verb.json) io.err(`commit for ${change}; key and secret become public`)
+  if (!verb.yes && !(await io.ask('Commit these read credentials on chain?'))) {
+    return say('declined', undefined, 'nothing was committed: confirm, or give --yes where there is no terminal')
+  }
+  const { block } = await commit(options)
+  return say('committed', block, `committed in block ${block} and read back; validators look again within 10 minutes`)
+}
+
+/** Throws ConfigError when one is missing, or when the bucket is not named like the account: validators take the account id for the bucket's name. */
+function readCredentials({ config }: LoadedConfig): ReadCredentials {
+  const { account_id, read_access_key_id, read_secret_access_key, name } = config.bucket
+  const wanted = { account_id, read_access_key_id, read_secret_access_key }
+  const missing = Object.entries(wanted).flatMap(([key, value]) => (value.trim() === '' ? [`bucket.${key}`] : []))
+  if (missing.length > 0) {
+    throw new ConfigError(
+      `${missing.join(', ')} not set: create a read-only token of the bucket and set R2_ACCOUNT_ID, R2_READ_ACCESS_KEY_ID and R2_READ_SECRET_ACCESS_KEY`,
+    )
+  }
+  if (name !== account_id) {
+    throw new ConfigError(
+      `the bucket is named '${name}', but validators look for one named like the account id, '${account_id}': create that bucket and set bucket.name`,
+    )
+  }
+  return {
+    accountId: account_id,
+    readAccessKeyId: read_access_key_id,
+    readSecretAccessKey: read_secret_access_key,
+  }
+}
+
+/** Enough of a key to tell two apart. */
+function masked(key: string): string {
+  return key.length <= 8 ? key : `${key.slice(0, 4)}…`
+}

@@ -1,0 +1,100 @@
+import { parseArgs } from 'node:util'
+import type { PolkadotChain } from '../../src/chain/polkadot.js'
+import { type LoadedConfig, loadConfig } from '../config/load.js'
+import { untilStopped } from '../shutdown.js'
+import { commitVerb } from './chain-commit.js'
+import { neuronsVerb } from './chain-neurons.js'
+import { statusVerb } from './chain-status.js'
+import type { CommandIo } from './io.js'
+
+const USAGE = `usage: grail chain status  [--config grail.toml] [--json] [--hotkey SS58]
+       grail chain neurons [--config grail.toml] [--json]
+       grail chain commit  [--config grail.toml] [--json] [--dry-run] [--yes]`
+
+/** A person waits this long for a connection, ms. */
+const CONNECT_LIMIT_MS = 30_000
+
+/** What a verb of `grail chain` works with. */
+export interface ChainVerb {
+  loaded: LoadedConfig
+  chain: PolkadotChain
+  io: CommandIo
+  json: boolean
+  dryRun: boolean
+  /** Asked by flag to act without a question. */
+  yes: boolean
+  /** Address to look up instead of the wallet's. */
+  hotkey: string | undefined
+  signal: AbortSignal
+}
+
+const VERBS: Record<string, (verb: ChainVerb) => Promise<number>> = {
+  status: statusVerb,
+  neurons: neuronsVerb,
+  commit: commitVerb,
+}
+
+/**
+ * `grail chain status|neurons|commit`: looks at the subnet, and commits the bucket's read credentials. Throws ChainError,
+ * WalletError and ConfigError, whose messages are for the operator.
+ * @param args what follows `grail chain`
+ * @returns the exit code: 0 all is well, 1 refused or not as it should be, 2 wrong use
+ */
+export async function chainCommand(
+  args: string[],
+  io: CommandIo,
+  signal: AbortSignal = untilStopped(),
+): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    options: {
+      config: { type: 'string', default: 'grail.toml' },
+      json: { type: 'boolean', default: false },
+      'dry-run': { type: 'boolean', default: false },
+      yes: { type: 'boolean', default: false },
+      hotkey: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+    allowPositionals: true,
+  })
+  if (values.help) {
+    io.out(USAGE)
+    return 0
+  }
+  const verb = positionals.length === 1 ? VERBS[positionals[0] as string] : undefined
+  if (!verb) {
+    io.err(USAGE)
+    return 2
+  }
+  const loaded = loadConfig(values.config, io.env)
+  const { endpoints, genesis } = loaded.config.chain
+  const { openChain } = await import('../../src/chain/polkadot.js')
+  const { ChainError } = await import('../../src/chain/chain-error.js')
+  const chain = openChain({ endpoints, ...(genesis === '' ? {} : { genesis }) })
+  const failures: string[] = []
+  const listening = listen(chain, failures, signal)
+  try {
+    await chain.link(AbortSignal.any([signal, AbortSignal.timeout(CONNECT_LIMIT_MS)])).catch((error: unknown) => {
+      if (error instanceof ChainError || signal.aborted) throw error
+      const why = failures.at(-1) ?? 'no endpoint answers'
+      throw new ChainError('not-connected', `no chain within ${CONNECT_LIMIT_MS / 1000} s: ${why}`, 'later')
+    })
+    return await verb({
+      loaded,
+      chain,
+      io,
+      json: values.json,
+      dryRun: values['dry-run'],
+      yes: values.yes,
+      hotkey: values.hotkey,
+      signal,
+    })
+  } finally {
+    await chain.close()
+    await listening
+  }
+}
+
+async function listen(chain: PolkadotChain, failures: string[], signal: AbortSignal): Promise<void> {
+  for await (const event of chain.events(signal)) if (event.kind === 'down') failures.push(event.why)
+}
