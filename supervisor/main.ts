@@ -107,6 +107,12 @@ async function main(argv: string[]): Promise<number> {
   }
 }
 
+// `grail … | head` closes the pipe early: that is no error of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0)
+  throw error
+})
+
 main(process.argv.slice(2)).then(
   code => {
     process.exitCode = code

@@ -1,8 +1,9 @@
-import { resolve } from 'node:path'
+import { mkdirSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { hostOf } from '../compose.js'
 import { loadConfig } from '../config/load.js'
-import { natsConfigText, supervisorText } from '../render/render.js'
+import { natsConfigText, stateFolder, supervisorText } from '../render/render.js'
 import type { CommandIo } from './io.js'
 
 const USAGE = 'usage: grail render supervisor|nats [--config grail.toml] [--host NAME]'
@@ -29,6 +30,8 @@ export async function renderCommand(args: string[], io: CommandIo): Promise<numb
   }
   const loaded = loadConfig(resolve(values.config), io.env)
   const host = hostOf(loaded, values.host)
+  // supervisord does not start without the folder its logs go to, nats-server not without its store's.
+  mkdirSync(join(stateFolder(loaded), 'log'), { recursive: true, mode: 0o700 })
   io.out(what === 'supervisor' ? supervisorText(loaded, host) : natsConfigText(loaded, host))
   return 0
 }
