@@ -1,8 +1,9 @@
+import { performance } from 'node:perf_hooks'
 import type { Broker } from './connect.js'
 import { brokerError, isBrokerError } from './errors.js'
 import { type Holes, type Message, message, type ReadHoles } from './message.js'
 import { ATTEMPT_MS, untilAborted } from './patience.js'
-import { headersOf, request } from './request.js'
+import { headersOf, request, untilConnected } from './request.js'
 
 /** A message that is answered. */
 export interface Question<T extends string, Q, A> {
@@ -44,15 +45,19 @@ export async function ask<T extends string, Q, A>(
   options: { signal: AbortSignal; timeoutMs?: number },
 ): Promise<Asked<A>> {
   const subject = question.asks.at(holes)
+  const timeoutMs = options.timeoutMs ?? ATTEMPT_MS
+  const end = performance.now() + timeoutMs
+  if (!(await untilConnected(broker, timeoutMs, options.signal)) && !broker.nc.isClosed()) return { type: 'timeout' }
   try {
     const msg = await request(broker, subject, question.asks.encode(payload), {
       doing: `ask ${subject}`,
-      timeoutMs: options.timeoutMs ?? ATTEMPT_MS,
+      timeoutMs: Math.max(1, end - performance.now()),
       signal: options.signal,
     })
     if (msg.headers?.has(REFUSED)) return { type: 'refused', why: fromUtf8.decode(msg.data) }
     return { type: 'answer', answer: question.answers.decode(msg.data) }
   } catch (e) {
+    if (isBrokerError(e, 'unreachable')) return { type: 'timeout' }
     if (isBrokerError(e, 'timeout') || isBrokerError(e, 'no-responders'))
       return { type: e.code as 'timeout' | 'no-responders' }
     throw e

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { headers as emptyHeaders, type Msg, type MsgHdrs } from 'nats'
 import type { Broker } from './connect.js'
 import { type ApiFailure, apiError, BrokerError, brokerError } from './errors.js'
@@ -21,6 +22,19 @@ function whileConnected<T>(broker: Broker, waiting: Promise<T>, doing: string): 
     })
     waiting.then(resolve, reject).finally(stop)
   })
+}
+
+/** Whether the connection stands, at the latest after `withinMs`. */
+export async function untilConnected(broker: Broker, withinMs: number, signal: AbortSignal): Promise<boolean> {
+  if (broker.connected || broker.nc.isClosed() || withinMs <= 0) return broker.connected
+  const given = new AbortController()
+  const stop = broker.listen(status => {
+    if (status.type === 'reconnected' || status.type === 'closed') given.abort()
+  })
+  await sleep(withinMs, undefined, { signal: AbortSignal.any([given.signal, signal]) }).catch(() => {})
+  stop()
+  signal.throwIfAborted()
+  return broker.connected
 }
 
 /** One request, one answer, one timer. Throws BrokerError ('timeout', 'no-responders', 'unreachable', …) or the signal's reason. */

@@ -6,7 +6,7 @@ import { BrokerError, isBrokerError } from './errors.js'
 import { mailbox } from './mailbox.js'
 import { later, type Outcome, outcomeOf } from './outcome.js'
 import { type Patience, persist } from './patience.js'
-import { api, request, send } from './request.js'
+import { api, request, send, untilConnected } from './request.js'
 
 /** A piece of work, held by us until it is settled or the consumer's ack wait has passed without a sign of life. */
 export interface WorkItem {
@@ -89,7 +89,10 @@ export async function pullOne(
   const { signal, expiresMs } = options
   const doing = `take from ${stream}`
   if (signal.aborted) return undefined
-  if (!broker.connected) throw new BrokerError('unreachable', `${doing}: the connection is down`, { retryAfterMs: 100 })
+  const connected = await untilConnected(broker, expiresMs, signal).catch(() => false)
+  if (signal.aborted) return undefined
+  if (broker.nc.isClosed()) throw new BrokerError('closed', `${doing}: the connection to the broker is closed`)
+  if (!connected) throw new BrokerError('unreachable', `${doing}: the connection is down`, { retryAfterMs: 100 })
   const box = mailbox(broker)
   const stop = broker.listen(status => {
     if (status.type === 'disconnected' || status.type === 'closed') box.interrupt()
@@ -105,6 +108,8 @@ export async function pullOne(
       if (signal.aborted) return undefined
       if (!broker.connected)
         throw new BrokerError('unreachable', `${doing}: the connection broke`, { retryAfterMs: 100 })
+      // JetStream says nothing at all when there is no such queue.
+      await consumerInfo(broker, stream, consumer, { signal, giveUpAfterMs: 0 })
       throw new BrokerError('timeout', `${doing}: the broker did not answer in time`)
     }
     const delivery = deliveryOf(msg)
@@ -142,7 +147,9 @@ export async function work(broker: Broker, stream: string, consumer: string, opt
   let ackWaitMs: number | undefined
   while (!signal.aborted) {
     try {
-      ackWaitMs ??= await ackWaitOf(broker, stream, consumer, { signal })
+      ackWaitMs ??= millis(
+        (await consumerInfo(broker, stream, consumer, { signal })).config.ack_wait ?? nanos(ACK_WAIT_MS),
+      )
       const item = await pullOne(broker, stream, consumer, { signal, expiresMs: HOLD_MS })
       if (item !== undefined) await workOn(item, ackWaitMs, options)
     } catch (e) {
@@ -153,10 +160,13 @@ export async function work(broker: Broker, stream: string, consumer: string, opt
   }
 }
 
-async function ackWaitOf(broker: Broker, stream: string, consumer: string, patience: Patience): Promise<number> {
-  const info = await api<ConsumerInfo>(broker, `CONSUMER.INFO.${stream}.${consumer}`, undefined, patience)
-  return millis(info.config.ack_wait ?? nanos(30_000))
+/** Throws BrokerError 'not-found'. */
+function consumerInfo(broker: Broker, stream: string, consumer: string, patience: Patience): Promise<ConsumerInfo> {
+  return api<ConsumerInfo>(broker, `CONSUMER.INFO.${stream}.${consumer}`, undefined, patience)
 }
+
+/** The server's own default where the consumer says nothing. */
+const ACK_WAIT_MS = 30_000
 
 async function workOn(item: WorkItem, ackWaitMs: number, { handle, signal, onSettled }: WorkOptions): Promise<void> {
   const alive = setInterval(() => item.working(), ackWaitMs / SIGNS_PER_ACK_WAIT)

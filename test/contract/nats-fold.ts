@@ -80,7 +80,10 @@ t.test('the fold', { skip: natsServerAbsent }, async t => {
   await t.test('of an empty stream has caught up at once', async t => {
     await ensure(broker, [journal('EMPTY', ['empty.>'])], { signal })
     const stop = new AbortController()
-    const reading = fold(broker, 'EMPTY', 'empty.>', { signal: stop.signal, onEvent: () => t.fail('there is nothing') })
+    const reading = fold(broker, 'EMPTY', 'empty.>', {
+      signal: stop.signal,
+      onEvent: () => void t.fail('there is nothing'),
+    })
     await reading.caughtUp
     stop.abort()
     await reading.done
