@@ -97,14 +97,12 @@ export async function loadTokenizer(
       throw fail(file, `is not JSON: ${(cause as Error).message}`, cause)
     }
   }
-  const [model, rawConfig, templateFile] = await Promise.all([
-    json('tokenizer.json'),
-    json('tokenizer_config.json'),
-    readFile(join(folder, TEMPLATE_FILE), 'utf8').catch((cause: NodeJS.ErrnoException) => {
-      if (cause.code === 'ENOENT') return undefined
-      throw fail(TEMPLATE_FILE, `cannot be read: ${cause.message}`, cause)
-    }),
-  ])
+  const model = await json('tokenizer.json')
+  const rawConfig = await json('tokenizer_config.json')
+  const templateFile = await readFile(join(folder, TEMPLATE_FILE), 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return undefined
+    throw fail(TEMPLATE_FILE, `cannot be read: ${cause.message}`, cause)
+  })
   const parsed = configSchema.safeParse(rawConfig)
   if (!parsed.success) throw fail('tokenizer_config.json', `has a wrong field: ${z.prettifyError(parsed.error)}`)
   const config = parsed.data

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Socket } from 'node:net'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { z } from 'zod'
 import { packageRoot } from '../../package-root.js'
@@ -58,7 +58,9 @@ const ENVIRONMENT = {
  * @throws RewardError when Python cannot be started or the module cannot be loaded
  */
 export async function startNursery(python: string, module: string): Promise<Nursery> {
-  const child = spawn(python, ['-s', '-B', SCRIPT, module], {
+  // a path is the caller's, not the root's where the process will live
+  const program = python.includes('/') ? resolve(python) : python
+  const child = spawn(program, ['-s', '-B', SCRIPT, module], {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: ENVIRONMENT,
     cwd: '/',
