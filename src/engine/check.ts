@@ -11,7 +11,7 @@ function checkCommon(
   facts: ModelFacts | undefined,
   profile: Profile,
 ): ModelFacts {
-  if (!facts) throw new EngineError('no checkpoint is loaded yet: wait for start()', 'later', { retryAfterMs: 1_000 })
+  if (!facts) throw new EngineError('no checkpoint is loaded yet: wait for load()', 'later', { retryAfterMs: 1_000 })
   if (request.profile !== profile.id)
     throw new EngineError(
       `asked for protocol profile "${request.profile}", but this engine proves for "${profile.id}"`,

@@ -34,6 +34,11 @@ export interface VerifyRequest {
   promptLength: number
   coefficients: Int8Array
   generation: GenerationParams
+  /**
+   * Tokens of the longest sequence (prompt and completion) of its group. Numbers of a padded forward depend on its
+   * length in the last bits, so engines that prove several sequences at once are exact only when told it; others ignore it.
+   */
+  paddedLength?: number
 }
 
 export interface VerifyReply {

@@ -1,0 +1,45 @@
+"""Writes a checkpoint folder with a tiny model of random weights: python tiny_checkpoint.py FOLDER SEED."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE
+from transformers import LlamaConfig, LlamaForCausalLM
+
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+
+folder, seed = Path(sys.argv[1]), int(sys.argv[2])
+folder.mkdir(parents=True)
+
+alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+tokenizer = Tokenizer(BPE(vocab={token: id for id, token in enumerate(SPECIAL + alphabet)}, merges=[]))
+tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+tokenizer.decoder = decoders.ByteLevel()
+tokenizer.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL])
+tokenizer.save(str(folder / "tokenizer.json"))
+config = {"eos_token": "<|im_end|>", "pad_token": "<|im_end|>", "model_max_length": 512}
+(folder / "tokenizer_config.json").write_text(json.dumps(config))
+
+torch.manual_seed(seed)
+model = LlamaForCausalLM(
+    LlamaConfig(
+        vocab_size=len(SPECIAL) + len(alphabet),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        initializer_range=0.15,
+        # A model that would also stop on another id: the engine must not.
+        eos_token_id=[2, 40],
+        pad_token_id=2,
+        bos_token_id=None,
+    )
+)
+model.to(torch.bfloat16).save_pretrained(folder)
