@@ -18,13 +18,14 @@ export interface RegistrationOptions {
   ss58: string
   /** Time between looks, ms; default 60,000. */
   everyMs?: number
+  /** A look that takes longer than this is 'unknown', ms; default 20,000. */
+  lookMs?: number
   clock?: Clock
   signal: AbortSignal
 }
 
 const EVERY_MS = 60_000
 
-/** A look that takes longer than this is 'unknown', ms. */
 const LOOK_MS = 20_000
 
 /** Says what the registration is, first at once and then whenever that changes; ends when the signal aborts. */
@@ -44,7 +45,7 @@ export async function* watchRegistration(options: RegistrationOptions): AsyncGen
 
 async function look(options: RegistrationOptions): Promise<RegistrationEvent> {
   const { netuid, ss58 } = options
-  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(LOOK_MS)])
+  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(options.lookMs ?? LOOK_MS)])
   try {
     const link = await options.link(signal)
     const uid = await readUid(link, netuid, ss58, { signal })
