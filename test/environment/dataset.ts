@@ -58,6 +58,7 @@ await t.test('the same rows come from every layout', async t => {
       'refs/main': 'abc123',
       'snapshots/abc123/main/train-00000-of-00001.parquet': parquet(rows),
     },
+    'a folder for all data sets': { 'train.jsonl': jsonl(rows.slice(3)), 'questions/train.jsonl': jsonl(rows) },
     'the hub’s cache': {
       'datasets--owner--questions/refs/main': 'abc123\n',
       'datasets--owner--questions/snapshots/abc123/main/train-00000-of-00001.parquet': parquet(rows),

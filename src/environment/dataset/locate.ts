@@ -28,7 +28,8 @@ export function filesOfPart(paths: readonly string[], part: DatasetPart<unknown>
 
 /**
  * Absolute paths of a part's files below a local folder, or an empty list. The folder may be a snapshot of the hub's
- * repository, one with jsonl files, an entry of the hub's cache (datasets--owner--name) or the cache itself.
+ * repository, one with jsonl files, an entry of the hub's cache (datasets--owner--name) or the cache itself, or hold such
+ * a folder under the repository's name (owner/name or name).
  */
 export async function locatePart(folder: string, part: DatasetPart<unknown>): Promise<string[]> {
   for (const root of await rootsOf(folder, part.repository)) {
@@ -38,11 +39,15 @@ export async function locatePart(folder: string, part: DatasetPart<unknown>): Pr
   return []
 }
 
+/** Where a repository's files may start: in a folder of its name first, so that one folder can serve every environment. */
 async function rootsOf(folder: string, repository: string): Promise<string[]> {
-  const roots = [folder]
-  for (const entry of [folder, join(folder, `datasets--${repository.replace('/', '--')}`)]) {
+  const name = repository.split('/').at(-1)!
+  const entries = [`datasets--${repository.replace('/', '--')}`, repository, name, '']
+  const roots: string[] = []
+  for (const entry of entries.map(path => join(folder, path))) {
     const revision = await readFile(join(entry, 'refs', 'main'), 'utf8').catch(() => undefined)
     if (revision !== undefined) roots.push(join(entry, 'snapshots', revision.trim()))
+    roots.push(entry)
   }
   return roots
 }
