@@ -1,6 +1,7 @@
 """A local S3 server for rehearsals and tests: moto's, with authentication on and one bucket.
 
-Objects live in this process: they are gone when it ends. Only S3 is served, and only to the one key pair it was started
+Objects live in this process: they are gone when it ends, and the oldest make room when there is too much of them, so that
+a rehearsal may run for days. Only S3 is served, and only to the one key pair it was started
 with; a request without a signature, with another key or with a wrong secret is refused.
 
 The key pair comes from a file nobody else may read (--credentials, JSON with accessKeyId and secretAccessKey), or from
@@ -87,8 +88,39 @@ def know_uploads():
 
         return known
 
+    def without_parts(complete):
+        def completed(*args):
+            key = complete(*args)
+            # moto keeps the parts beside the object: twice the memory for what nobody reads again.
+            key.multipart.dispose()
+            key.multipart.parts.clear()
+            return key
+
+        return completed
+
     S3Backend.upload_part = guarded(S3Backend.upload_part)
-    S3Backend.complete_multipart_upload = guarded(S3Backend.complete_multipart_upload)
+    S3Backend.complete_multipart_upload = guarded(without_parts(S3Backend.complete_multipart_upload))
+
+
+def keep_newest(limit):
+    """Removes the oldest objects when all together exceed `limit` bytes, but never the one that was just stored."""
+    from moto.s3.models import S3Backend
+
+    put, lock = S3Backend.put_object, threading.Lock()
+
+    def bounded(self, bucket_name, *args, **kwargs):
+        stored = put(self, bucket_name, *args, **kwargs)
+        with lock:
+            objects = sorted(self.get_bucket(bucket_name).keys.values(), key=lambda key: key.last_modified)
+            total = sum(key.size for key in objects)
+            for key in objects:
+                if total <= limit or key is stored:
+                    break
+                total -= key.size
+                self.delete_object(bucket_name, key.name)
+        return stored
+
+    S3Backend.put_object = bounded
 
 
 def signed_only(app):
@@ -111,6 +143,7 @@ def main():
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--bucket", default="grail")
     parser.add_argument("--credentials", metavar="FILE", help="JSON with accessKeyId and secretAccessKey, mode 600")
+    parser.add_argument("--limit-mib", type=int, default=1024, help="oldest objects go when all exceed this; default 1024")
     parser.add_argument("--until-stdin-closes", action="store_true", help="end with the process that holds the other end")
     options = parser.parse_args()
     pair = key_pair(options.credentials)
@@ -129,6 +162,7 @@ def main():
 
     admit(*pair, options.bucket)
     know_uploads()
+    keep_newest(options.limit_mib * 1024 * 1024)
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -152,7 +186,7 @@ def main():
 
     print(
         f"ready http://{options.host}:{port} bucket {options.bucket}"
-        " (objects are kept in memory and are gone when this program ends)",
+        f" (the newest {options.limit_mib} MiB of objects are kept in memory and are gone when this program ends)",
         flush=True,
     )
     server.serve_forever()

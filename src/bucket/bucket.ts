@@ -29,7 +29,7 @@ export type BucketNext = 'later' | 'never' | 'unknown'
 export class BucketError extends Error {
   readonly next: BucketNext
   readonly retryAfterMs: number
-  /** e.g. 'access-denied', 'no-such-bucket', 'no-such-upload', 'no-such-key', 'throttled', 'server', 'timeout', 'connection', 'precondition', 'disk-full', 'entity-too-small' */
+  /** e.g. 'access-denied', 'no-such-bucket', 'no-such-upload', 'no-such-key', 'throttled', 'server', 'timeout', 'connection', 'precondition', 'disk-full', 'entity-too-small', 'invalid-part', 'invalid-key', 'invalid-range', 'bad-digest', 'deadline' */
   readonly code: string
   constructor(
     code: string,
@@ -45,7 +45,7 @@ export class BucketError extends Error {
   }
 }
 
-/** An object store seen from a miner. Nothing of a multipart upload is visible before `complete`. Every call takes a signal and never retries by itself: the caller owns the deadline. */
+/** An object store seen from a miner. Nothing of a multipart upload is visible before `complete`. Every call takes a signal, ends with that signal's reason when it fires, and never retries by itself: the caller owns the deadline. */
 export interface Bucket {
   readonly kind: 's3' | 'dir'
   /** Where it is, for people: no secrets. */
@@ -54,7 +54,7 @@ export interface Bucket {
   head(key: string, signal: AbortSignal): Promise<ObjectFacts | undefined>
   /** The bytes [from, to) of an object, or all of it. Throws BucketError 'no-such-key'. */
   get(key: string, signal: AbortSignal, range?: { from: number; to: number }): Promise<Uint8Array>
-  /** Keys under a prefix, all pages, ascending. */
+  /** Keys under a prefix, all pages, ascending by the bytes of their UTF-8. Metadata is not listed: HEAD tells it. */
   list(prefix: string, signal: AbortSignal): AsyncIterable<ObjectFacts>
   put(
     key: string,
@@ -70,7 +70,7 @@ export interface Bucket {
   ): Promise<{ uploadId: string }>
   putPart(key: string, uploadId: string, number: number, body: Uint8Array, signal: AbortSignal): Promise<PartFacts>
   listParts(key: string, uploadId: string, signal: AbortSignal): Promise<PartFacts[]>
-  /** Makes the object visible. Doing it twice is 'no-such-upload' the second time: HEAD tells whether the first one won. */
+  /** Makes the object visible. Done twice, the object stays as it is and the second call is 'no-such-upload' or, on some stores, answered as the first: HEAD tells whether the first one won. */
   complete(key: string, uploadId: string, parts: PartFacts[], signal: AbortSignal): Promise<{ etag: string }>
   /** Idempotent: aborting what is gone is fine. */
   abort(key: string, uploadId: string, signal: AbortSignal): Promise<void>

@@ -15,9 +15,10 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import { z } from 'zod'
-import { type Bucket, BucketError, type ObjectFacts, type OpenUpload, type PartFacts } from './bucket.js'
+import { type Bucket, BucketError, type OpenUpload, type PartFacts } from './bucket.js'
 import { checkKey } from './key.js'
 import { checkPartNumber, orderedParts } from './parts.js'
+import { bare, objectFacts, present, readBody } from './s3-answers.js'
 import { s3Error } from './s3-errors.js'
 import { timeLimit } from './time-limit.js'
 
@@ -136,7 +137,7 @@ export function openS3Bucket(options: S3Options): Bucket {
       const Range = range && `bytes=${range.from}-${range.to - 1}`
       return read(`GET ${key}`, signal, async o => {
         const out = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key, Range }), o)
-        return readBody(out.Body as unknown as NodeBody | undefined, out.ContentLength, o.abortSignal)
+        return readBody(out.Body, out.ContentLength, o.abortSignal)
       })
     },
 
@@ -262,55 +263,6 @@ export function openS3Bucket(options: S3Options): Bucket {
       client.destroy()
     },
   }
-}
-
-type NodeBody = AsyncIterable<Uint8Array> & { destroy(error?: Error): void }
-
-/** A body in memory. The SDK stops listening to the signal once the headers are there: a body that stalls is ended here. */
-async function readBody(
-  body: NodeBody | undefined,
-  length: number | undefined,
-  signal: AbortSignal,
-): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = []
-  const stop = () => body?.destroy(new Error('aborted'))
-  signal.addEventListener('abort', stop, { once: true })
-  try {
-    signal.throwIfAborted()
-    for await (const chunk of body ?? []) chunks.push(chunk)
-  } finally {
-    signal.removeEventListener('abort', stop)
-  }
-  const bytes = Buffer.concat(chunks)
-  if (length !== undefined && bytes.length !== length)
-    throw new BucketError('connection', `${bytes.length} of ${length} bytes arrived`, 'later')
-  return bytes
-}
-
-function objectFacts(
-  key: string,
-  bytes: number | undefined,
-  etag: string | undefined,
-  modified: Date | undefined,
-  metadata: Record<string, string> | undefined,
-): ObjectFacts {
-  return {
-    key,
-    bytes: bytes ?? 0,
-    etag: bare(etag),
-    lastModifiedMs: present(modified, 'LastModified').getTime(),
-    metadata: metadata ?? {},
-  }
-}
-
-/** An etag without its quotes. */
-function bare(etag: string | undefined): string {
-  return present(etag, 'etag').replaceAll('"', '')
-}
-
-function present<T>(value: T | undefined, what: string): T {
-  if (value === undefined) throw new BucketError('bad-answer', `the store's answer has no ${what}`, 'unknown')
-  return value
 }
 
 function contentMd5(body: Uint8Array): string {

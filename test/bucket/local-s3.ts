@@ -5,6 +5,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import t from 'tap'
+import { MIN_PART_BYTES } from '../../src/bucket/parts.js'
 import { openS3Bucket } from '../../src/bucket/s3.js'
 import { launch, startS3 } from '../helpers/s3-server.js'
 
@@ -37,7 +38,8 @@ await t.test('the key pair may come from a file that only its owner can read', a
   const { value } = await createInterface({ input: child.stdout as NodeJS.ReadableStream })
     [Symbol.asyncIterator]()
     .next()
-  const [, endpoint = ''] = /^ready (\S+) bucket rehearsal \(objects are kept in memory/.exec(value) ?? []
+  const [, endpoint = ''] =
+    /^ready (\S+) bucket rehearsal \(the newest 1024 MiB of objects are kept in memory/.exec(value) ?? []
   const options = { endpoint, bucket: 'rehearsal', accessKeyId: 'AKIAFILE' }
   const bucket = openS3Bucket({ ...options, secretAccessKey: 'from-a-file' })
   await bucket.put('a', Buffer.from('x'), never)
@@ -48,6 +50,30 @@ await t.test('the key pair may come from a file that only its owner can read', a
   const gone = once(child, 'exit')
   child.stdin?.end()
   t.same(await gone, [0, null], 'it ends when whoever started it lets go')
+})
+
+await t.test('the oldest objects make room for new ones', async t => {
+  const { child } = launch(['--limit-mib', '16', '--until-stdin-closes'], PAIR)
+  const { value } = await createInterface({ input: child.stdout as NodeJS.ReadableStream })
+    [Symbol.asyncIterator]()
+    .next()
+  const [, endpoint = ''] = /^ready (\S+) /.exec(value) ?? []
+  const bucket = openS3Bucket({ endpoint, bucket: 'grail', accessKeyId: 'AKIATEST', secretAccessKey: 'hunter2hunter2' })
+  const part = Buffer.alloc(MIN_PART_BYTES)
+  for (const key of ['a', 'b', 'c', 'd', 'e']) {
+    const { uploadId } = await bucket.openUpload(key, never)
+    const parts = [await bucket.putPart(key, uploadId, 1, part, never)]
+    await bucket.complete(key, uploadId, parts, never)
+  }
+  const keys = []
+  for await (const { key } of bucket.list('', never)) keys.push(key)
+  t.same(keys, ['c', 'd', 'e'])
+  await bucket.put('large', Buffer.alloc(20 * 1024 * 1024), never)
+  t.equal((await bucket.get('large', never)).length, 20 * 1024 * 1024, 'what was just stored always stays')
+  bucket.close()
+  const gone = once(child, 'exit')
+  child.stdin?.end()
+  await gone
 })
 
 await t.test('what is wrong is one sentence and exit code 1', async t => {
