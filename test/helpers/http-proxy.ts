@@ -12,6 +12,8 @@ export type Fault =
   | { kind: 'reset' }
   /** It does not arrive and nothing is ever said. */
   | { kind: 'hang' }
+  /** It arrives only then, whether or not its sender is still waiting. */
+  | { kind: 'hold'; until: Promise<unknown> }
   /** It arrives and is carried out; the connection is reset before its answer. */
   | { kind: 'reset-after' }
   /** It arrives and is carried out; its answer never comes. */
@@ -69,6 +71,7 @@ export async function startProxy(target: string, choose: (request: Passing) => F
       outgoing.writeHead(fault.status, fault.headers).end(fault.body ?? '')
       return
     }
+    if (fault.kind === 'hold') await fault.until
     const step = fault.kind === 'slow' ? fault.bytes : Number.POSITIVE_INFINITY
     const answer = await forward(incoming, Buffer.concat(body), step)
     for (const entry of waiting.filter(entry => entry.what === what)) entry.done()

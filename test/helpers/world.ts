@@ -1,8 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { reissued, summaryLive } from '../../actors/controller/messages.js'
 import { followJournal, type JournalEvent } from '../../actors/journal.js'
 import { FLEET } from '../../actors/streams.js'
 import { type Broker, type ClaimEntry, claims, presentKeys } from '../../nats/index.js'
@@ -11,45 +10,47 @@ import { openDirBucket } from '../../src/bucket/dir.js'
 import { type DevChain, startDevChain } from '../../src/chain/dev/dev-chain.js'
 import { rehearsalCheckpoint } from '../../src/engine/rehearsal/checkpoint.js'
 import { bundledTokenizerFolder } from '../../src/environment/tokenizer.js'
-import { packageRoot } from '../../src/package-root.js'
 import { createRehearsalWallet } from '../../src/wallet/wallet.js'
+import { WINDOW_BLOCKS, windowOf } from '../../src/window/block.js'
 import { claimsOf } from '../../src/window/claim.js'
-import { brokerOf, type NatsServer, startNats, type Teardown, until } from './nats-server.js'
+import type { Summary } from '../../src/window/summary.js'
+import { type Actor, type Crash, FIRST_HOST, startActor } from './actor-process.js'
+import { type NatsProxy, natsProxy } from './nats-proxy.js'
+import { brokerOf, type NatsServer, startNats, type Teardown } from './nats-server.js'
 
 // A whole fleet on one machine: a real broker, real processes started as supervisord starts them, the development chain
 // behind the real client, a bucket. Signals are real.
 
 export interface WorldOptions {
   generators?: number
-  /** 30 of them are a window. Deadline, margins and tail take 8.5 s of it: 600 ms leave a little under 10 s to mine in. */
+  /** 30 of them are a window. Deadline, margins and tail take 10 s of it: 600 ms leave 8 s to mine in. */
   blockMs?: number
   paceMs?: number
+  /** Milliseconds per group of single generators. */
+  paceOf?: Record<string, number>
   maxTokens?: number
   /** Text of the [bucket] section; default: a folder. */
   bucket?: string
   openBucket?: () => Bucket
-  /** Broker address for one actor, e.g. a proxy in front of the server. */
-  brokerFor?: Record<string, string>
+  /** Lines added to the [policy] section. */
+  policy?: string
+  /** Actors that reach the broker through a proxy of their own: `world.proxy(name)`. */
+  proxied?: string[]
+  /** Added to every actor's environment. */
+  env?: Record<string, string>
   environment?: string
-  /** Start the actors? Default: all of them. */
+  /** Which actors to start, `role`, `role-number` or `role@spare`. Default: one of each role on the host `test`, and all generators. */
   actors?: string[]
   finalityLag?: number
-  natsStore?: string
 }
 
-export interface Actor {
-  readonly name: string
-  readonly pid: number
-  /** Lines it has written. */
-  readonly lines: readonly string[]
-  /** A real signal. */
-  signal(name: NodeJS.Signals): void
-  /** SIGKILL; resolves when the process is gone. It is started again as supervisord would. */
-  kill(): Promise<void>
-  /** SIGKILL, and stays away. */
-  bury(): Promise<void>
-  /** SIGTERM, waits for the end, stays away. Returns the exit code. */
-  stop(): Promise<number | null>
+/** An index taken back from a dead generator, as it was put on the queue. */
+export interface Reissue {
+  window: number
+  epoch: number
+  index: number
+  /** When it was heard of here, unix ms: a little after the server had it. */
+  heardMs: number
 }
 
 export interface World {
@@ -59,39 +60,81 @@ export interface World {
   chain: DevChain
   bucket: Bucket
   hotkey: string
-  actors: Map<string, Actor>
+  actors: ReadonlyMap<string, Actor>
   actor(name: string): Actor
+  /** The proxy of an actor named in `proxied`. */
+  proxy(name: string): NatsProxy
   /** Every event of the journal so far, in order. */
   events: readonly JournalEvent[]
-  /** Claims of every window and epoch that was opened, by `window.epoch`. */
+  /** Claims of every window and epoch that was opened, by `window.epoch`, in order. */
   claims: ReadonlyMap<string, readonly ClaimEntry[]>
-  /** The first event, past or to come, that `matches`. Rejects by name when it does not come in time. */
+  /** What was said on grail.summary. */
+  summaries: readonly Summary[]
+  reissues: readonly Reissue[]
+  /** Processes that ended without a signal from here. */
+  crashes: readonly Crash[]
+  /** Windows after which the chain was made to jump: their true end says nothing about their deadline. */
+  cutShort: ReadonlySet<number>
+  /** Resolves as soon as `look` gives something; looked at anew whenever anything was heard. Rejects by name when that takes too long. */
+  until<T>(what: string, look: () => T | undefined | false): Promise<T>
+  /** The first event, past or to come, that `matches`. */
   event<K extends JournalEvent['kind']>(
     kind: K,
     matches?: (event: Extract<JournalEvent, { kind: K }>) => boolean,
   ): Promise<Extract<JournalEvent, { kind: K }>>
-  /** Starts an actor that is not running. */
-  start(name: string): Actor
+  /** The newest opened window's first block. */
+  window(): number
+  /** A process's own word that it holds its role's lease; the nth time. */
+  active(name: string, times: number): Promise<void>
+  /** Jumps to the first block of the next window, once the present one is over. Resolves with its `opened`. */
+  nextWindow(): Promise<Extract<JournalEvent, { kind: 'opened' }>>
   close(): Promise<void>
 }
 
-/** No wait of a test is longer than two windows of its world and the start of its processes, ms. */
+/** A test file of a fleet ends by then, on a machine as busy as they come, ms; every wait in it is shorter. */
+export const PATIENCE_MS = 280_000
+/** No wait of a test is longer than two windows of its world and the start of its processes on a busy machine, ms. */
 const WAIT_MS = 90_000
+/** What nobody tells of is looked for this often, ms. */
+const LOOK_MS = 100
 
-/** supervisord waits a moment before it starts a program again. */
-const RESTART_MS = 200
-
-/** How the program is started: compiled beside compiled tests, through tsx beside sources. */
-function program(): string[] {
-  return import.meta.url.endsWith('.ts')
-    ? ['--import', 'tsx', join(packageRoot, 'supervisor', 'main.ts')]
-    : [join(packageRoot, 'dist', 'supervisor', 'main.js')]
-}
+const inventory = (name: string, server: string, chain: string, options: WorldOptions) => `
+[fleet]
+state = "."
+log_level = "debug"
+[nats]
+servers = ["${server}"]
+[chain]
+endpoints = ["${chain}"]
+stall_ms = 20000
+[wallet]
+path = "wallets"
+cold = "rehearsal"
+[bucket]
+${options.bucket ?? 'kind = "dir"\nfolder = "bucket"\nrehearsal = true'}
+[checkpoint]
+folder = "checkpoint"
+[engine]
+name = "rehearsal"
+pace_ms = ${options.paceOf?.[name] ?? options.paceMs ?? 600}
+[policy]
+first_tail_ms = 1500
+presence_ms = 2000
+lease_ms = 2000
+${options.policy ?? ''}
+[[hosts]]
+name = "${FIRST_HOST}"
+roles = ["controller", "aggregator", "uploader"]
+${'[[hosts.generators]]\n'.repeat(options.generators ?? 3)}
+[[hosts]]
+name = "spare"
+roles = ["controller", "aggregator", "uploader"]
+`
 
 export async function startWorld(t: Teardown, options: WorldOptions = {}): Promise<World> {
-  const { generators = 3, blockMs = 600, paceMs = 600, maxTokens = 64 } = options
+  const { generators = 3, blockMs = 600, maxTokens = 64 } = options
   const folder = await mkdtemp(join(tmpdir(), 'grail-world-'))
-  const nats = await startNats(t, options.natsStore === undefined ? {} : { storeDir: options.natsStore })
+  const nats = await startNats(t)
   const { ss58 } = await createRehearsalWallet(join(folder, 'wallets'))
   await rehearsalCheckpoint({
     folder: join(folder, 'checkpoint'),
@@ -110,113 +153,37 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
   // No block comes before the whole fleet is there: how long that takes is the machine's affair.
   chain.stall(true)
   await mkdir(join(folder, 'bucket'))
-  const bucketText = options.bucket ?? `kind = "dir"\nfolder = "bucket"\nrehearsal = true`
-  const inventory = (server: string) => `
-[fleet]
-state = "."
-log_level = "debug"
-[nats]
-servers = ["${server}"]
-[chain]
-endpoints = ["${chain.url}"]
-stall_ms = 20000
-[wallet]
-path = "wallets"
-cold = "rehearsal"
-[bucket]
-${bucketText}
-[checkpoint]
-folder = "checkpoint"
-[engine]
-name = "rehearsal"
-pace_ms = ${paceMs}
-[policy]
-first_tail_ms = 1500
-presence_ms = 2000
-lease_ms = 2000
-[[hosts]]
-name = "test"
-roles = ["controller", "aggregator", "uploader"]
-${'[[hosts.generators]]\n'.repeat(generators)}`
-  await writeFile(join(folder, 'grail.toml'), inventory(nats.url))
-  for (const [actor, url] of Object.entries(options.brokerFor ?? {}))
-    await writeFile(join(folder, `${actor}.toml`), inventory(url))
+  const proxies = new Map<string, NatsProxy>()
+  for (const name of options.proxied ?? []) proxies.set(name, await natsProxy(nats.port))
 
   const broker = await brokerOf(t, nats)
   const events: JournalEvent[] = []
   const claimed = new Map<string, ClaimEntry[]>()
+  const summaries: Summary[] = []
+  const reissues: Reissue[] = []
+  const crashes: Crash[] = []
+  const cutShort = new Set<number>()
   const waiting = new Set<() => void>()
   const end = new AbortController()
   const actors = new Map<string, Actor>()
-  const running = new Set<ChildProcess>()
+  let following: Promise<void> | undefined
   let closed = false
 
-  const begin = (name: string): Actor => {
-    const lines: string[] = []
-    let buried = false
-    let child: ChildProcess
-    const spawnIt = () => {
-      const [role = '', number] = name.split('-')
-      child = spawn(
-        process.execPath,
-        [
-          ...program(),
-          'actor',
-          role,
-          '--config',
-          join(folder, options.brokerFor?.[name] === undefined ? 'grail.toml' : `${name}.toml`),
-          ...(number === undefined ? [] : ['--number', number]),
-        ],
-        { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NODE_NO_WARNINGS: '1' }, cwd: packageRoot },
-      )
-      running.add(child)
-      for (const stream of [child.stdout, child.stderr])
-        stream?.on('data', (data: Buffer) => lines.push(...data.toString().split('\n').filter(Boolean)))
-      child.once('exit', () => {
-        running.delete(child)
-        // supervisord's autorestart
-        if (!buried && !closed) setTimeout(() => !buried && !closed && spawnIt(), RESTART_MS)
-      })
-    }
-    spawnIt()
-    const gone = async (signal: NodeJS.Signals) => {
-      const dying = child
-      if (dying.exitCode !== null || dying.signalCode !== null) return dying.exitCode
-      const exit = once(dying, 'exit')
-      dying.kill(signal)
-      const [code] = (await exit) as [number | null]
-      return code
-    }
-    const actor: Actor = {
-      name,
-      get pid() {
-        return child.pid ?? -1
-      },
-      lines,
-      signal: signal => child.kill(signal),
-      kill: async () => {
-        await gone('SIGKILL')
-      },
-      bury: async () => {
-        buried = true
-        await gone('SIGKILL')
-      },
-      stop: async () => {
-        buried = true
-        return gone('SIGTERM')
-      },
-    }
-    actors.set(name, actor)
-    return actor
+  const heard = () => {
+    for (const wake of [...waiting]) wake()
   }
-
-  const names = options.actors ?? [
-    'controller',
-    'aggregator',
-    'uploader',
-    ...Array.from({ length: generators }, (_, i) => `generator-${i}`),
-  ]
-  for (const name of names) begin(name)
+  broker.nc.subscribe(summaryLive.wildcard, {
+    callback: (_, { data }) => {
+      summaries.push(summaryLive.decode(data))
+      heard()
+    },
+  })
+  broker.nc.subscribe(reissued.wildcard, {
+    callback: (_, { subject }) => {
+      reissues.push({ ...reissued.holes(subject)!, heardMs: Date.now() })
+      heard()
+    },
+  })
 
   const world: World = {
     folder,
@@ -226,22 +193,21 @@ ${'[[hosts.generators]]\n'.repeat(generators)}`
     bucket: options.openBucket?.() ?? openDirBucket({ folder: join(folder, 'bucket') }),
     hotkey: ss58,
     actors,
-    actor(name) {
-      const found = actors.get(name)
-      if (!found) throw new Error(`there is no actor ${name}`)
-      return found
-    },
+    actor: name => named(actors, name, 'actor'),
+    proxy: name => named(proxies, name, 'proxy'),
     events,
     claims: claimed,
-    async event(kind, matches = () => true) {
-      type Wanted = Extract<JournalEvent, { kind: typeof kind }>
-      const look = () => events.find((event): event is Wanted => event.kind === kind && matches(event as Wanted))
+    summaries,
+    reissues,
+    crashes,
+    cutShort,
+    async until(what, look) {
       const limit = Date.now() + WAIT_MS
       for (;;) {
         const found = look()
-        if (found) return found
+        if (found !== undefined && found !== false) return found
         const left = limit - Date.now()
-        if (left <= 0) throw new Error(`never: ${kind}${describe(world)}`)
+        if (left <= 0) throw new Error(`never: ${what}${describe(world)}`)
         await new Promise<void>(resolve => {
           const wake = () => {
             clearTimeout(timer)
@@ -253,14 +219,33 @@ ${'[[hosts.generators]]\n'.repeat(generators)}`
         })
       }
     },
-    start: begin,
+    event(kind, matches = () => true) {
+      type Wanted = Extract<JournalEvent, { kind: typeof kind }>
+      return world.until(`event ${kind}`, () =>
+        events.find((event): event is Wanted => event.kind === kind && matches(event as Wanted)),
+      )
+    },
+    window: () => Math.max(...events.filter(({ kind }) => kind === 'opened').map(({ window }) => window)),
+    async active(name, times) {
+      const said = () => world.actor(name).lines.filter(line => line.includes('"msg":"active"')).length
+      await untilPolled(`${name} is active for the ${times}th time`, world, () => said() >= times)
+    },
+    async nextWindow() {
+      const window = world.window()
+      const epoch = Math.max(...events.filter(event => event.window === window).map(event => event.epoch))
+      await world.event('summarised', event => event.window === window && event.epoch === epoch)
+      const next = windowOf(chain.head().number) + WINDOW_BLOCKS
+      cutShort.add(next - WINDOW_BLOCKS)
+      chain.newBlock(next - chain.head().number)
+      return world.event('opened', event => event.window === next)
+    },
     async close() {
       if (closed) return
       closed = true
       await Promise.all([...actors.values()].map(actor => actor.stop()))
-      for (const child of running) child.kill('SIGKILL')
       end.abort()
-      await journal?.done.catch(() => {})
+      await following?.catch(() => {})
+      for (const proxy of proxies.values()) await proxy.close()
       world.bucket.close()
       await chain.close()
       await rm(folder, { recursive: true, force: true })
@@ -268,52 +253,73 @@ ${'[[hosts.generators]]\n'.repeat(generators)}`
   }
   t.teardown(() => world.close())
 
-  // The streams come with the first actor that is up.
-  let journal: ReturnType<typeof followJournal> | undefined
-  const follow = async () => {
-    for (;;) {
-      journal = followJournal(broker, 'all', {
-        signal: end.signal,
-        onBroken: (subject, error) => {
-          throw new Error(`${subject}: ${String(error)}`)
-        },
-        onEvent: event => {
-          events.push(event)
-          if (event.kind === 'opened') followClaims(event.window, event.epoch)
-          for (const wake of [...waiting]) wake()
-        },
-      })
-      try {
-        return await journal.done
-      } catch (error) {
-        if (end.signal.aborted) return
-        if ((error as { code?: string }).code !== 'not-found') throw error
-        await new Promise(resolve => setTimeout(resolve, 50))
-      }
-    }
+  const names = options.actors ?? [
+    'controller',
+    'aggregator',
+    'uploader',
+    ...Array.from({ length: generators }, (_, i) => `generator-${i}`),
+  ]
+  for (const name of names) {
+    const config = join(folder, `${name}.toml`)
+    await writeFile(config, inventory(name, proxies.get(name)?.url ?? nats.url, chain.url, options))
+    actors.set(
+      name,
+      startActor({ name, config, env: options.env ?? {}, onCrash: crash => closed || crashes.push(crash) }),
+    )
   }
-  const followClaims = (window: number, epoch: number) => {
-    const key = `${window}.${epoch}`
-    if (claimed.has(key)) return
+  // The streams come with the first actor that is up: until then there is nobody.
+  await untilPolled(`${names.length} actors are present`, world, async () => {
+    const present = await presentKeys(broker, FLEET, { signal: AbortSignal.timeout(WAIT_MS) }).catch(() => [])
+    return present.length >= names.length
+  })
+  following = follow()
+  following.catch(error => {
+    if (!end.signal.aborted) throw error
+  })
+  chain.stall(false)
+  return world
+
+  function follow(): Promise<void> {
+    return followJournal(broker, 'all', {
+      signal: end.signal,
+      onBroken: (subject, error) => {
+        throw new Error(`${subject}: ${String(error)}`)
+      },
+      onEvent: event => {
+        events.push(event)
+        if (event.kind === 'opened') followClaims(event.window, event.epoch)
+        heard()
+      },
+    }).done
+  }
+
+  function followClaims(window: number, epoch: number): void {
     const entries: ClaimEntry[] = []
-    claimed.set(key, entries)
+    claimed.set(`${window}.${epoch}`, entries)
     claims(broker, claimsOf(window, epoch), {
       signal: end.signal,
       onClaim: entry => {
         entries.push(entry)
-        for (const wake of [...waiting]) wake()
+        heard()
       },
+      // It ends when the bucket is dropped, at the window's summary.
     }).done.catch(() => {})
   }
-  follow().catch(error => {
-    if (!end.signal.aborted) throw error
-  })
-  await until(`${names.length} actors are present${describe(world)}`, async () => {
-    const present = await presentKeys(broker, FLEET, { signal: end.signal }).catch(() => [])
-    return present.length >= names.length || undefined
-  })
-  chain.stall(false)
-  return world
+}
+
+/** For what nobody tells of: looks again and again. */
+async function untilPolled(what: string, world: World, look: () => boolean | Promise<boolean>): Promise<void> {
+  const limit = Date.now() + WAIT_MS
+  while (!(await look())) {
+    if (Date.now() > limit) throw new Error(`never: ${what}${describe(world)}`)
+    await new Promise(resolve => setTimeout(resolve, LOOK_MS))
+  }
+}
+
+function named<T>(things: ReadonlyMap<string, T>, name: string, what: string): T {
+  const found = things.get(name)
+  if (!found) throw new Error(`there is no ${what} ${name}`)
+  return found
 }
 
 /** What a failing test needs to see. */
@@ -325,9 +331,4 @@ export function describe(world: World): string {
     ...actor.lines.slice(-LAST).map(line => line.slice(0, 600)),
   ])
   return `\nevents:\n${events.join('\n')}\n${logs.join('\n')}`
-}
-
-/** Text of a file under the world's folder. */
-export function readFrom(world: World, name: string): Promise<string> {
-  return readFile(join(world.folder, name), 'utf8')
 }
