@@ -167,11 +167,20 @@ export async function generatorParts(of: Composition, number: number): Promise<G
   if (!generator)
     throw new ConfigError(`host ${host.name} has no generator ${number}: it has ${host.generators.length} of them`)
   const common = await actorParts(of, 'generator', `generator-${host.name}-${number}`)
-  const { rehearsalEngine } = await import('../src/engine/rehearsal.js')
+  const { openEngine } = await import('../src/engine/index.js')
   const { openEnvironment } = await import('../src/environment/index.js')
   const { loadTokenizer } = await import('../src/environment/tokenizer.js')
   const log = common.log
-  const engine = rehearsalEngine({ profile, paceMs: config.engine.pace_ms })
+  const engine =
+    config.engine.name === 'rehearsal'
+      ? openEngine('rehearsal', { profile, paceMs: config.engine.pace_ms })
+      : openEngine('transformers', {
+          profile,
+          python: pathFrom(folder, config.engine.python),
+          onLog: line => log.info({ worker: true }, line),
+          ...(config.engine.device === 'auto' ? {} : { device: config.engine.device }),
+          ...(config.engine.threads === 0 ? {} : { threads: config.engine.threads }),
+        })
   let started = false
   return {
     ...common,
@@ -185,6 +194,8 @@ export async function generatorParts(of: Composition, number: number): Promise<G
         params: metadata.environmentParams,
         stateFolder: join(pathFrom(folder, config.fleet.state), 'datasets'),
         ...(config.environment.datasets === '' ? {} : { datasetFolder: pathFrom(folder, config.environment.datasets) }),
+        ...(config.environment.python === '' ? {} : { python: pathFrom(folder, config.environment.python) }),
+        warn: message => log.warn({ environment: metadata.environment }, message),
         signal,
       })
       const facts = started ? await engine.load(checkpoint, aborted) : await engine.start(checkpoint, aborted)

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { basename, join, relative, resolve } from 'node:path'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { ensureStreams } from '../../actors/ensure.js'
 import type { Broker } from '../../nats/index.js'
+import { bundledGsm8kFolder } from '../../src/environment/dataset/dataset.js'
 import { packageRoot } from '../../src/package-root.js'
 import { createRehearsalWallet } from '../../src/wallet/wallet.js'
 import { brokerOf, bucketOf, hostOf } from '../compose.js'
@@ -107,7 +108,8 @@ export async function upCommand(args: string[], io: CommandIo): Promise<number> 
       accessKeyId,
       checkpointFolder,
       python: join(packageRoot, '.venv', 'bin', 'python'),
-      datasets: '',
+      // Questions that come with the program, so that a machine without a hub has real ones, too.
+      datasets: engine === 'transformers' ? dirname(bundledGsm8kFolder()) : '',
       threads: 0,
     }),
   )

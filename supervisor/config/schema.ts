@@ -68,6 +68,8 @@ const checkpoint = z.strictObject({
 const environment = z.strictObject({
   /** Folder of data sets, one folder each; '' uses the hub's cache and then the hub. */
   datasets: z.string().default(''),
+  /** Python that runs the judges of code and symbolic answers; '' takes the system's python3. MATH needs sympy in it. */
+  python: z.string().default(''),
 })
 
 const engine = z.strictObject({
