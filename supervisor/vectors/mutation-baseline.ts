@@ -99,7 +99,7 @@ async function open(): Promise<Workshop> {
     metadata,
     model,
     engine,
-    environment: await openEnvironment('sat', { params: {}, signal }),
+    environment: await openEnvironment('sat', { params: {}, stateFolder: '', signal }),
     tokenizer: await loadTokenizer(folder),
     hotkey: key('miner'),
     other: key('another miner'),
@@ -114,9 +114,9 @@ async function open(): Promise<Workshop> {
 }
 
 /** Sixteen valid rows of a problem, signed. */
-export async function groupRows(shop: Workshop, group: number, seedGroup: number = group): Promise<PlainRow[]> {
+export async function groupRows(shop: Workshop, group: number): Promise<PlainRow[]> {
   const { metadata, environment, tokenizer, hotkey, model } = shop
-  const problem = environment.problem(deriveEnvSeed(hotkey.ss58, WINDOW_HASH, seedGroup))
+  const problem = environment.problem(deriveEnvSeed(hotkey.ss58, WINDOW_HASH, group))
   const prompt = tokenizer.encode(tokenizer.renderPrompt(problem.prompt, metadata.thinkingMode))
   const texts: string[] = []
   const rows: PlainRow[] = []
