@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { readAddress } from '../../src/wallet/address.js'
 import { publicKeyOf, sr25519Verify } from '../../src/wallet/sr25519.js'
 import { createRehearsalWallet, hotkeyFile, loadHotkey, WalletError } from '../../src/wallet/wallet.js'
 import { keyfileBytes, keyfiles, lay } from './keyfiles.js'
@@ -133,3 +134,17 @@ await t.test('a rehearsal wallet is written once, for its owner alone, and loads
   await t.rejects(createRehearsalWallet(path, { cold: 'reh', hot: 'two' }), { name: 'WalletError', problem: 'exists' })
   t.notOk(existsSync(join(path, 'reh/hotkeys/two')), 'nothing half-written')
 })
+
+await t.test(
+  'an address can be looked up without the secret: from the public file, or a hotkey file in the clear',
+  async t => {
+    const path = t.testdir()
+    await createRehearsalWallet(path, { cold: 'cold', hot: 'made' })
+    const made = { path, cold: 'cold', hot: 'made' }
+    t.equal(await readAddress(made), (await loadHotkey(made)).ss58)
+    t.equal(await readAddress(lay(path, 'plain', keyfileBytes('private'), 0o644)), keyfiles.files.private!.ss58)
+    t.equal(await readAddress(lay(path, 'nacl', keyfileBytes('nacl'))), undefined)
+    t.equal(await readAddress(lay(path, 'bad', '{"ss58Address":"abc"}')), undefined)
+    t.equal(await readAddress({ path, cold: 'cold', hot: 'none' }), undefined)
+  },
+)

@@ -39,11 +39,17 @@ export interface LedgerOptions {
   /** Number of the first block after genesis; those between do not exist. */
   startBlock: number
   finalityLag: number
+  /** Blocks whose storage is kept; default 256. */
+  statesKept?: number
+  /** Blocks whose headers are kept; default 20,000. */
+  headersKept?: number
   events: LedgerEvents
 }
 
 export function createLedger(options: LedgerOptions): Ledger {
   const { events, seed, startBlock } = options
+  const statesKept = options.statesKept ?? STATES_KEPT
+  const headersKept = options.headersKept ?? HEADERS_KEPT
   let lag = options.finalityLag
   let forks = 0
   const stateRoot = root('genesis', seed)
@@ -67,12 +73,12 @@ export function createLedger(options: LedgerOptions): Ledger {
   function prune(): void {
     // the map is in the order of insertion, so the oldest come first and the walk ends early
     for (const block of known.values()) {
-      if (block.number > best.number - HEADERS_KEPT) break
+      if (block.number > best.number - headersKept) break
       if (block === genesis) continue
       known.delete(block.hash)
       if (canonical.get(block.number) === block) canonical.delete(block.number)
     }
-    for (const old of withState.splice(0, Math.max(0, withState.length - STATES_KEPT))) old.state = undefined
+    for (const old of withState.splice(0, Math.max(0, withState.length - statesKept))) old.state = undefined
   }
 
   function finalize(): void {
@@ -117,7 +123,7 @@ export function createLedger(options: LedgerOptions): Ledger {
       return best
     },
     retract: depth => {
-      if (best.number - depth < finalized.number || depth >= STATES_KEPT) {
+      if (best.number - depth < finalized.number || depth >= statesKept) {
         throw new RangeError(
           `cannot undo ${depth} blocks: ${best.number - finalized.number} are not final (finality lag ${lag})`,
         )
