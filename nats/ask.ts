@@ -4,6 +4,7 @@ import { brokerError, isBrokerError } from './errors.js'
 import { type Holes, type Message, message, type ReadHoles } from './message.js'
 import { ATTEMPT_MS, untilAborted } from './patience.js'
 import { headersOf, request, untilConnected } from './request.js'
+import { onAbort } from './waiting.js'
 
 /** A message that is answered. */
 export interface Question<T extends string, Q, A> {
@@ -96,7 +97,7 @@ export async function answer<T extends string, Q, A>(
       )
     },
   })
-  signal.addEventListener('abort', () => subscription.unsubscribe(), { once: true })
+  onAbort(signal, () => subscription.unsubscribe())
   try {
     await untilAborted(broker.nc.flush(), signal)
   } catch (e) {

@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { JetStreamClient, JetStreamManager, NatsConnection } from 'nats'
 import { type DialOptions, dial, WAIT_MS } from './dial.js'
 import { brokerError } from './errors.js'
 import { type Needs, refuseUnfit } from './fitness.js'
 import { type BrokerStatus, statusOf } from './status.js'
+import { onAbort, pause } from './waiting.js'
 
 export interface BrokerInfo {
   version: string
@@ -113,8 +113,7 @@ function brokerOn(
         waiting.push(status)
         wake()
       })
-      const abort = () => wake()
-      signal.addEventListener('abort', abort)
+      const unheard = onAbort(signal, () => wake())
       try {
         while (!signal.aborted) {
           const status = waiting.shift()
@@ -129,14 +128,14 @@ function brokerOn(
           if (status.type === 'closed') return
         }
       } finally {
-        signal.removeEventListener('abort', abort)
+        unheard()
         stop()
       }
     },
     async drain(withinMs = DRAIN_MS) {
       if (nc.isClosed()) return
       const given = new AbortController()
-      const late = sleep(withinMs, undefined, { signal: given.signal }).catch(() => {})
+      const late = pause(withinMs, given.signal)
       // The library's own drain never ends when the connection breaks underneath it.
       await Promise.race([connected ? nc.drain().catch(() => {}) : undefined, late])
       given.abort()

@@ -1,8 +1,8 @@
 import { performance } from 'node:perf_hooks'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { connect, type NatsConnection, type TlsOptions } from 'nats'
 import { BrokerError, brokerError } from './errors.js'
 import { untilAborted } from './patience.js'
+import { pause } from './waiting.js'
 
 export interface DialOptions {
   /** `nats://host:4222`, several for a cluster. `user:password@` in them works as `user` and `password`. */
@@ -67,6 +67,9 @@ export async function dial(options: DialOptions): Promise<NatsConnection> {
   const where = servers.join(', ')
   const end = performance.now() + waitMs
 
+  /** Why it was not possible, in the words of whoever said more than nothing. */
+  let reason = 'no answer'
+
   for (;;) {
     signal.throwIfAborted()
     let failed: BrokerError
@@ -101,14 +104,13 @@ export async function dial(options: DialOptions): Promise<NatsConnection> {
       )
     }
     if (!mayComeUp(failed)) throw failed
+    const words = failed.cause instanceof Error ? failed.cause.message : failed.message
+    if (words !== 'TIMEOUT') reason = words
     if (performance.now() + REDIAL_MS >= end) {
-      const last = failed.cause instanceof Error ? failed.cause.message : failed.message
-      throw new BrokerError(
-        'unreachable',
-        `no NATS server answers at ${where} (waited ${waitMs / 1000} s; last: ${last}): start nats-server or correct the address`,
-        { cause: failed },
-      )
+      const facts = `waited ${waitMs / 1000} s; last: ${reason}`
+      const message = `no NATS server answers at ${where} (${facts}): start nats-server or correct the address`
+      throw new BrokerError('unreachable', message, { cause: failed })
     }
-    await sleep(REDIAL_MS + Math.random() * REDIAL_JITTER_MS, undefined, { signal }).catch(() => {})
+    await pause(REDIAL_MS + Math.random() * REDIAL_JITTER_MS, signal)
   }
 }

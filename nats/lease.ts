@@ -1,5 +1,4 @@
 import { performance } from 'node:perf_hooks'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { millis, nuid } from 'nats'
 import type { Broker } from './connect.js'
 import { streamInfo } from './ensure.js'
@@ -9,6 +8,7 @@ import { ATTEMPT_MS } from './patience.js'
 import { storeOnce } from './publish.js'
 import { lastOfByLeader } from './read.js'
 import { api } from './request.js'
+import { pause } from './waiting.js'
 
 // A lease is an entry in a bucket whose entries live for `ttlMs` by the server's clock. Whoever writes it first holds it; every
 // write names the revision it replaces, so that nobody renews what has become another's.
@@ -140,7 +140,7 @@ export async function holdLease(
         const failed = brokerError(e, doing)
         if (failed.next === 'never' && failed.code !== 'wrong-revision') throw failed
       }
-      await sleep((ttlMs / LOOKS_PER_LIFE) * (0.75 + Math.random() / 2), undefined, { signal }).catch(() => {})
+      await pause((ttlMs / LOOKS_PER_LIFE) * (0.75 + Math.random() / 2), signal)
     }
   }
 
@@ -189,15 +189,13 @@ export async function holdLease(
     }
 
     async function run(): Promise<void> {
-      let pause = ttlMs / RENEWALS_PER_LIFE
+      let turnMs = ttlMs / RENEWALS_PER_LIFE
       while (!released.signal.aborted && !lost.signal.aborted) {
-        await sleep(Math.max(0, Math.min(pause, aliveUntil - now())), undefined, { signal: released.signal }).catch(
-          () => {},
-        )
+        await pause(Math.max(0, Math.min(turnMs, aliveUntil - now())), released.signal)
         if (released.signal.aborted) return
         if (now() >= aliveUntil)
           return lose(new BrokerError('timeout', `${doing}: it could not be renewed for ${ttlMs} ms`))
-        pause = await renew()
+        turnMs = await renew()
       }
     }
 

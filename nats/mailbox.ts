@@ -1,6 +1,7 @@
 import { createInbox, type Msg, type Subscription } from 'nats'
 import type { Broker } from './connect.js'
 import { brokerError } from './errors.js'
+import { bell } from './waiting.js'
 
 /** A private subject whose messages are taken one by one. */
 export interface Mailbox {
@@ -17,42 +18,29 @@ export interface Mailbox {
 export function mailbox(broker: Broker): Mailbox {
   const subject = createInbox()
   const waiting: Msg[] = []
-  let wake = () => {}
+  const arrival = bell()
   let subscription: Subscription
   try {
     subscription = broker.nc.subscribe(subject, {
       callback: (error, msg) => {
         if (!error) waiting.push(msg)
-        wake()
+        arrival.ring()
       },
     })
   } catch (e) {
     throw brokerError(e, 'listen for answers')
   }
 
-  const rest = (ms: number, signal: AbortSignal) =>
-    new Promise<void>(resolve => {
-      const timer = setTimeout(() => wake(), ms)
-      const abort = () => wake()
-      signal.addEventListener('abort', abort)
-      wake = () => {
-        clearTimeout(timer)
-        signal.removeEventListener('abort', abort)
-        wake = () => {}
-        resolve()
-      }
-    })
-
   return {
     subject,
     async next(withinMs, signal) {
-      if (waiting.length === 0 && !signal.aborted) await rest(withinMs, signal)
+      if (waiting.length === 0 && !signal.aborted) await arrival.rest(withinMs, signal)
       return signal.aborted ? undefined : waiting.shift()
     },
-    interrupt: () => wake(),
+    interrupt: () => arrival.ring(),
     close() {
       subscription.unsubscribe()
-      wake()
+      arrival.ring()
       return waiting.splice(0)
     },
   }

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type BrokerError, brokerError } from './errors.js'
+import { onAbort, pause } from './waiting.js'
 
 /** How long one waits for the broker. One attempt is short, because what was in flight when a connection broke is never answered; patience is long, because a cluster takes up to 9 s to elect a leader. */
 export interface Patience {
@@ -23,15 +23,13 @@ const PAUSE_SPREAD_MS = 100
 
 /** `promise`, unless the signal comes first: then its reason. The promise itself goes on unwatched. */
 export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) {
+    promise.catch(() => {})
+    return Promise.reject(signal.reason)
+  }
   return new Promise<T>((resolve, reject) => {
-    const abort = () => reject(signal.reason)
-    if (signal.aborted) {
-      promise.catch(() => {})
-      abort()
-      return
-    }
-    signal.addEventListener('abort', abort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+    const stop = onAbort(signal, () => reject(signal.reason))
+    promise.then(resolve, reject).finally(stop)
   })
 }
 
@@ -57,8 +55,8 @@ export async function persist<T>(
       failed = brokerError(e, doing)
       if (failed.next === 'never') throw failed
     }
-    const pause = Math.max(failed.retryAfterMs, PAUSE_MS) + Math.random() * PAUSE_SPREAD_MS
-    if (performance.now() + pause >= end) throw failed
-    await sleep(pause, undefined, { signal }).catch(() => signal.throwIfAborted())
+    const pauseMs = Math.max(failed.retryAfterMs, PAUSE_MS) + Math.random() * PAUSE_SPREAD_MS
+    if (performance.now() + pauseMs >= end) throw failed
+    await pause(pauseMs, signal)
   }
 }

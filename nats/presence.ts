@@ -3,9 +3,10 @@ import { purgeSubject } from './ensure.js'
 import { type BrokerError, brokerError, isBrokerError } from './errors.js'
 import { type Fold, fold } from './events.js'
 import { checkKey, kvStream, kvSubject } from './names.js'
-import { ATTEMPT_MS, type Patience, untilAborted } from './patience.js'
+import { ATTEMPT_MS, type Patience } from './patience.js'
 import { storeOnce } from './publish.js'
 import { subjects } from './read.js'
+import { bell, pause } from './waiting.js'
 
 // Presence is a value in a bucket whose entries live for a few seconds: the server takes away what is not renewed, by its own
 // clock. JetStream says nothing when a value ages out, so whoever watches also asks, now and then, for the list of keys.
@@ -40,21 +41,7 @@ export function bePresent(
   const subject = kvSubject(bucket, key)
   const doing = `be present as ${key} in ${bucket}`
   let changed = false
-  let wake = () => {}
-
-  const rest = (ms: number) =>
-    new Promise<void>(resolve => {
-      const timer = setTimeout(() => wake(), ms)
-      const abort = () => wake()
-      signal.addEventListener('abort', abort)
-      wake = () => {
-        clearTimeout(timer)
-        signal.removeEventListener('abort', abort)
-        wake = () => {}
-        resolve()
-      }
-      if (changed || signal.aborted) wake()
-    })
+  const poked = bell()
 
   async function turn(): Promise<number> {
     changed = false
@@ -76,7 +63,11 @@ export function bePresent(
   }
 
   async function run(): Promise<void> {
-    while (!signal.aborted) await rest(await turn())
+    while (!signal.aborted) {
+      const ms = await turn()
+      // Changed while it was being said: said again at once.
+      if (!changed) await poked.rest(ms, signal)
+    }
     if (!broker.connected) return
     const patience = { signal: new AbortController().signal, attemptMs: GOODBYE_MS, giveUpAfterMs: 0 }
     await purgeSubject(broker, stream, subject, patience).catch(() => {})
@@ -87,7 +78,7 @@ export function bePresent(
   return {
     poke() {
       changed = true
-      wake()
+      poked.ring()
     },
     done,
   }
@@ -158,7 +149,7 @@ export function watchPresence(broker: Broker, bucket: string, options: WatchOpti
           await onChange({ type: 'gone', key })
         }
       }
-      await untilAborted(new Promise(resolve => setTimeout(resolve, checkEveryMs).unref()), signal)
+      await pause(checkEveryMs, signal)
     }
   }
 

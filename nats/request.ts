@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { headers as emptyHeaders, type Msg, type MsgHdrs } from 'nats'
 import type { Broker } from './connect.js'
 import { type ApiFailure, apiError, BrokerError, brokerError } from './errors.js'
 import { type Patience, persist, untilAborted } from './patience.js'
+import { bell } from './waiting.js'
 
 const utf8 = new TextEncoder()
 const fromUtf8 = new TextDecoder()
@@ -27,11 +27,11 @@ function whileConnected<T>(broker: Broker, waiting: Promise<T>, doing: string): 
 /** Whether the connection stands, at the latest after `withinMs`. */
 export async function untilConnected(broker: Broker, withinMs: number, signal: AbortSignal): Promise<boolean> {
   if (broker.connected || broker.nc.isClosed() || withinMs <= 0) return broker.connected
-  const given = new AbortController()
+  const back = bell()
   const stop = broker.listen(status => {
-    if (status.type === 'reconnected' || status.type === 'closed') given.abort()
+    if (status.type === 'reconnected' || status.type === 'closed') back.ring()
   })
-  await sleep(withinMs, undefined, { signal: AbortSignal.any([given.signal, signal]) }).catch(() => {})
+  await back.rest(withinMs, signal)
   stop()
   signal.throwIfAborted()
   return broker.connected

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type ConsumerInfo, type Msg, millis, nanos } from 'nats'
 import type { Broker } from './connect.js'
 import { type Delivery, deliveryOf } from './delivery.js'
@@ -7,6 +6,7 @@ import { mailbox } from './mailbox.js'
 import { later, type Outcome, outcomeOf } from './outcome.js'
 import { type Patience, persist } from './patience.js'
 import { api, request, send, untilConnected } from './request.js'
+import { pause } from './waiting.js'
 
 /** A piece of work, held by us until it is settled or the consumer's ack wait has passed without a sign of life. */
 export interface WorkItem {
@@ -135,6 +135,8 @@ export interface WorkOptions {
 
 /** An open request is held this long by the server, milliseconds. */
 const HOLD_MS = 2_000
+/** After a failed attempt to take an item, milliseconds. */
+const PAUSE_MS = 100
 /** Signs of life per ack wait: two may get lost. */
 const SIGNS_PER_ACK_WAIT = 3
 
@@ -155,7 +157,7 @@ export async function work(broker: Broker, stream: string, consumer: string, opt
     } catch (e) {
       if (signal.aborted) return
       if (!isBrokerError(e) || e.next === 'never') throw e
-      await sleep(Math.max(e.retryAfterMs, 50), undefined, { signal }).catch(() => {})
+      await pause(Math.max(e.retryAfterMs, PAUSE_MS), signal)
     }
   }
 }

@@ -8,7 +8,7 @@ const whole = (value: unknown): number => {
 }
 const double = question('math.{place}.double', { parse: whole, parseAnswer: whole })
 
-t.test('asking', { skip: natsServerAbsent }, async t => {
+await t.test('asking', { skip: natsServerAbsent }, async t => {
   const server = await startNats(t)
   const [here, there] = [await brokerOf(t, server), await brokerOf(t, server)]
   const signal = inTime()

@@ -9,7 +9,7 @@ const KILL_AFTER = [150, 500, 900]
 
 const nothing = new TextEncoder().encode('{}')
 
-t.test('claims through kills of the broker', { skip: natsServerAbsent }, async t => {
+await t.test('claims through kills of the broker', { skip: natsServerAbsent }, async t => {
   const server = await startNats(t)
   const signal = inTime()
   const brokers = await Promise.all(Array.from({ length: CLAIMERS }, () => brokerOf(t, server)))

@@ -17,7 +17,7 @@ const CLAIMS_EACH = 200
 
 const nothing = new TextEncoder().encode('{}')
 
-t.test('claims', { skip: natsServerAbsent }, async t => {
+await t.test('claims', { skip: natsServerAbsent }, async t => {
   const server = await startNats(t)
   const broker = await brokerOf(t, server)
   const signal = inTime()

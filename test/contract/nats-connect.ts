@@ -29,7 +29,7 @@ async function next<T extends BrokerStatus['type']>(
   throw new Error(`the connection never said ${type}`)
 }
 
-t.test('a fitting broker', { skip: natsServerAbsent }, async t => {
+await t.test('a fitting broker', { skip: natsServerAbsent }, async t => {
   const server = await startNats(t, { extra: 'server_name: one' })
 
   await t.test('is connected to, and says what it is', async t => {
@@ -117,7 +117,7 @@ t.test('a fitting broker', { skip: natsServerAbsent }, async t => {
   })
 })
 
-t.test(
+await t.test(
   'a broker that cannot do the work is refused with one sentence that names the cure',
   { skip: natsServerAbsent },
   async t => {
@@ -236,7 +236,7 @@ t.test(
   },
 )
 
-t.test(
+await t.test(
   'a password changed while we are connected closes the connection and says why',
   { skip: natsServerAbsent },
   async t => {
@@ -265,7 +265,7 @@ function openssl(args: string[]): boolean {
   }
 }
 
-t.test(
+await t.test(
   'over TLS',
   { skip: natsServerAbsent || (openssl(['version']) ? false : 'openssl is not installed') },
   async t => {

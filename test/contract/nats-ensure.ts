@@ -14,7 +14,7 @@ const withSettings = (wanted: WantedStream, settings: Partial<WantedStream['sett
   settings: { ...wanted.settings, ...settings },
 })
 
-t.test('what is wanted of a broker', { skip: natsServerAbsent }, async t => {
+await t.test('what is wanted of a broker', { skip: natsServerAbsent }, async t => {
   const server = await startNats(t)
   const broker = await brokerOf(t, server)
   const signal = inTime()

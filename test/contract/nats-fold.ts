@@ -18,7 +18,7 @@ const said = message('fold.{place}.{n:int}', {
   id: (_, { place, n }) => `${place}.${n}`,
 })
 
-t.test('the fold', { skip: natsServerAbsent }, async t => {
+await t.test('the fold', { skip: natsServerAbsent }, async t => {
   const server = await startNats(t)
   const broker = await brokerOf(t, server)
   const signal = inTime()
@@ -212,7 +212,7 @@ t.test('the fold', { skip: natsServerAbsent }, async t => {
   })
 })
 
-t.test('reading a stream', { skip: natsServerAbsent }, async t => {
+await t.test('reading a stream', { skip: natsServerAbsent }, async t => {
   const server = await startNats(t)
   const broker = await brokerOf(t, server)
   const signal = inTime()

@@ -11,7 +11,7 @@ const aborted = (signal: AbortSignal) =>
     signal.addEventListener('abort', () => resolve(), { once: true })
   })
 
-t.test('a lease', { skip: natsServerAbsent }, async t => {
+await t.test('a lease', { skip: natsServerAbsent }, async t => {
   const server = await startNats(t)
   const broker = await brokerOf(t, server)
   const signal = inTime()

@@ -16,7 +16,7 @@ const EVERY_MS = 300
 const utf8 = new TextEncoder()
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
 
-t.test('presence', { skip: natsServerAbsent }, async t => {
+await t.test('presence', { skip: natsServerAbsent }, async t => {
   const server = await startNats(t)
   const broker = await brokerOf(t, server)
   const signal = inTime()

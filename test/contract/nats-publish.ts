@@ -8,7 +8,7 @@ const opened = message('pub.{window:int}.opened', {
 })
 const progress = message('live.{window:int}', { parse: value => value as { percent: number } })
 
-t.test('announcing', { skip: natsServerAbsent }, async t => {
+await t.test('announcing', { skip: natsServerAbsent }, async t => {
   const server = await startNats(t)
   const broker = await brokerOf(t, server)
   const signal = inTime()
@@ -94,7 +94,7 @@ t.test('announcing', { skip: natsServerAbsent }, async t => {
   })
 })
 
-t.test('telling reaches whoever listens, and nobody else', { skip: natsServerAbsent }, async t => {
+await t.test('telling reaches whoever listens, and nobody else', { skip: natsServerAbsent }, async t => {
   const server = await startNats(t)
   const [here, there] = [await brokerOf(t, server), await brokerOf(t, server)]
   tell(here, progress, { window: 30 }, { percent: 10 })

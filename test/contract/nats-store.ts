@@ -19,7 +19,7 @@ function bytesOf(size: number, seed = 1): Uint8Array {
 
 const hex = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
-t.test('the object store', { skip: natsServerAbsent }, async t => {
+await t.test('the object store', { skip: natsServerAbsent }, async t => {
   const server = await startNats(t)
   const broker = await brokerOf(t, server)
   const signal = inTime()
@@ -157,7 +157,7 @@ t.test('the object store', { skip: natsServerAbsent }, async t => {
   })
 })
 
-t.test('the object store through kills of the broker', { skip: natsServerAbsent }, async t => {
+await t.test('the object store through kills of the broker', { skip: natsServerAbsent }, async t => {
   const server = await startNats(t)
   const broker = await brokerOf(t, server)
   const signal = inTime()

@@ -22,7 +22,7 @@ const task = message('task.{queue}.{n:int}', {
   id: (_, { queue, n }) => `${queue}.${n}`,
 })
 
-t.test('work', { skip: natsServerAbsent }, async t => {
+await t.test('work', { skip: natsServerAbsent }, async t => {
   const server = await startNats(t)
   const broker = await brokerOf(t, server)
   const signal = inTime()
