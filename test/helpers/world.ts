@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { writeFileSync } from 'node:fs'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { reissued, summaryLive } from '../../actors/controller/messages.js'
@@ -86,6 +87,10 @@ export interface World {
   window(): number
   /** A process's own word that it holds its role's lease; the nth time. */
   active(name: string, times: number): Promise<void>
+  /** Starts an actor more. */
+  begin(name: string): Actor
+  /** Resolves once a process of this instance is present. */
+  present(instance: string): Promise<void>
   /** Jumps to the first block of the next window, once the present one is over. Resolves with its `opened`. */
   nextWindow(): Promise<Extract<JournalEvent, { kind: 'opened' }>>
   close(): Promise<void>
@@ -230,6 +235,17 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
       const said = () => world.actor(name).lines.filter(line => line.includes('"msg":"active"')).length
       await untilPolled(`${name} is active for the ${times}th time`, world, () => said() >= times)
     },
+    begin(name) {
+      const actor = startActor({
+        name,
+        config: configOf(name),
+        env: options.env ?? {},
+        onCrash: crash => closed || crashes.push(crash),
+      })
+      actors.set(name, actor)
+      return actor
+    },
+    present: instance => untilPolled(`${instance} is present`, world, async () => (await present()).includes(instance)),
     async nextWindow() {
       const window = world.window()
       const epoch = Math.max(...events.filter(event => event.window === window).map(event => event.epoch))
@@ -259,25 +275,25 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
     'uploader',
     ...Array.from({ length: generators }, (_, i) => `generator-${i}`),
   ]
-  for (const name of names) {
-    const config = join(folder, `${name}.toml`)
-    await writeFile(config, inventory(name, proxies.get(name)?.url ?? nats.url, chain.url, options))
-    actors.set(
-      name,
-      startActor({ name, config, env: options.env ?? {}, onCrash: crash => closed || crashes.push(crash) }),
-    )
-  }
+  for (const name of names) world.begin(name)
   // The streams come with the first actor that is up: until then there is nobody.
-  await untilPolled(`${names.length} actors are present`, world, async () => {
-    const present = await presentKeys(broker, FLEET, { signal: AbortSignal.timeout(WAIT_MS) }).catch(() => [])
-    return present.length >= names.length
-  })
+  await untilPolled(`${names.length} actors are present`, world, async () => (await present()).length >= names.length)
   following = follow()
   following.catch(error => {
     if (!end.signal.aborted) throw error
   })
   chain.stall(false)
   return world
+
+  function configOf(name: string): string {
+    const file = join(folder, `${name}.toml`)
+    writeFileSync(file, inventory(name, proxies.get(name)?.url ?? nats.url, chain.url, options))
+    return file
+  }
+
+  function present(): Promise<string[]> {
+    return presentKeys(broker, FLEET, { signal: AbortSignal.timeout(WAIT_MS) }).catch(() => [])
+  }
 
   function follow(): Promise<void> {
     return followJournal(broker, 'all', {

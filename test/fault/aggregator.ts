@@ -1,0 +1,70 @@
+import t from 'tap'
+import { invariants } from '../helpers/invariants.js'
+import { natsServerAbsent } from '../helpers/nats-server.js'
+import { PATIENCE_MS, startWorld } from '../helpers/world.js'
+
+// An aggregator that dies or stands still while a window's file is half written, and when it has just been sealed.
+
+/** Groups of about 200 KB: a part of 5 MiB is full after 25 of them, in the middle of the window. */
+const MAX_TOKENS = 4_096
+
+t.setTimeout(PATIENCE_MS)
+t.test('aggregators that die and stand still', { skip: natsServerAbsent, timeout: PATIENCE_MS }, async t => {
+  const world = await startWorld(t, {
+    generators: 4,
+    blockMs: 700,
+    paceMs: 350,
+    maxTokens: MAX_TOKENS,
+    policy: 'part_bytes = 5242880',
+    proxied: ['aggregator'],
+  })
+
+  await t.test('kill -9 with half a window written and its first part uploaded, then right after the seal', async t => {
+    const { window } = await world.event('opened')
+    await world.event('uploadopened', event => event.window === window)
+    const sealed = world.proxy('aggregator').hold('after', ({ subject }) => subject.endsWith('.file.sealed'))
+    await world.actor('aggregator').kill()
+    const { payload } = await world.event('assembling', event => event.window === window && event.payload.attempt === 2)
+    t.match(payload.aggregator, /^aggregator-test\./, 'it begins the file again, as its second attempt')
+    await sealed
+    await world.actor('aggregator').kill()
+    const { payload: summary } = await world.event('summarised', event => event.window === window)
+    t.equal(summary.state, 'UPLOADED', 'the window is uploaded')
+    t.notOk(
+      world.events.some(event => event.kind === 'assembling' && event.window === window && event.payload.attempt > 2),
+      'a sealed file is not made again',
+    )
+    await invariants(t, world, { window })
+  })
+  await world.active('aggregator', 3)
+
+  await t.test('a standby takes over from one that is gone', async t => {
+    world.begin('aggregator@spare')
+    await world.present('aggregator-spare')
+    const { window } = await world.nextWindow()
+    await world.event('staged', event => event.window === window)
+    await world.actor('aggregator').bury()
+    const { payload } = await world.event('assembling', event => event.window === window && event.payload.attempt === 2)
+    t.match(payload.aggregator, /^aggregator-spare\./, 'the other one begins the file again')
+    const { payload: summary } = await world.event('summarised', event => event.window === window)
+    t.equal(summary.state, 'UPLOADED', 'the window is uploaded')
+    await invariants(t, world, { window })
+  })
+
+  await t.test('one that stands still, is replaced and comes back is out of the game', async t => {
+    world.actor('aggregator').start()
+    await world.present('aggregator-test')
+    const { window } = await world.nextWindow()
+    await world.event('staged', event => event.window === window)
+    const hung = world.actor('aggregator@spare')
+    hung.signal('SIGSTOP')
+    const { payload } = await world.event('assembling', event => event.window === window && event.payload.attempt === 2)
+    t.match(payload.aggregator, /^aggregator-test\./, 'the other one begins the file again')
+    hung.signal('SIGCONT')
+    const { payload: summary } = await world.event('summarised', event => event.window === window)
+    t.equal(summary.state, 'UPLOADED', 'the window is uploaded')
+    const { payload: uploaded } = await world.event('uploaded', event => event.window === window)
+    t.equal(uploaded.attempt, 2, 'and it is the file of the one that was active')
+  })
+  await invariants(t, world)
+})

@@ -1,0 +1,121 @@
+import t from 'tap'
+import { openBucket } from '../../src/bucket/index.js'
+import { type Fault, type Passing, startProxy } from '../helpers/http-proxy.js'
+import { invariants } from '../helpers/invariants.js'
+import { natsServerAbsent } from '../helpers/nats-server.js'
+import { startS3 } from '../helpers/s3-server.js'
+import { PATIENCE_MS, startWorld } from '../helpers/world.js'
+
+// A real S3 server that fails at every step, and an uploader that dies between its last part and the call that completes the object.
+
+/** Groups of about 200 KB: the file has two parts or more, so that it takes a multipart upload. */
+const MAX_TOKENS = 4_096
+/** So often the server fails a call before it does it. */
+const FAILURES = 2
+/** A call that is not answered by then is given up, ms: a window of the test has time for two. */
+const REQUEST_MS = 1_500
+const SERVER_ERROR = { kind: 'answer', status: 500, body: '<Error><Code>InternalError</Code></Error>' } as const
+
+t.setTimeout(PATIENCE_MS)
+t.test('a bucket that fails and an uploader that dies', { skip: natsServerAbsent, timeout: PATIENCE_MS }, async t => {
+  const s3 = await startS3()
+  t.teardown(() => s3.stop())
+  let choose: (request: Passing) => Fault = () => ({ kind: 'pass' })
+  const proxy = await startProxy(s3.endpoint, request => choose(request))
+  t.teardown(() => proxy.close())
+  const world = await startWorld(t, {
+    generators: 4,
+    blockMs: 700,
+    paceMs: 350,
+    maxTokens: MAX_TOKENS,
+    policy: 'part_bytes = 5242880',
+    bucket: `kind = "s3"
+endpoint = "${proxy.endpoint}"
+name = "${s3.bucket}"
+access_key_id = "${s3.accessKeyId}"
+request_timeout_ms = ${REQUEST_MS}
+rehearsal = true`,
+    env: { R2_WRITE_SECRET_ACCESS_KEY: s3.secretAccessKey },
+    // The test looks at the real server, not through the proxy.
+    openBucket: () =>
+      openBucket({
+        kind: 's3',
+        endpoint: s3.endpoint,
+        region: 'auto',
+        bucket: s3.bucket,
+        accessKeyId: s3.accessKeyId,
+        secretAccessKey: s3.secretAccessKey,
+      }),
+  })
+  const failing = (...calls: string[]) => {
+    const left = new Map(calls.map(what => [what, FAILURES]))
+    return ({ what }: Passing): Fault => {
+      const times = left.get(what) ?? 0
+      left.set(what, times - 1)
+      return times > 0 ? SERVER_ERROR : { kind: 'pass' }
+    }
+  }
+  const begun = () => proxy.seen.length
+
+  await t.test('kill -9 between the last part and Complete, after two failures of every call', async t => {
+    let reached = () => {}
+    const complete = new Promise<void>(resolve => {
+      reached = resolve
+    })
+    const fail = failing('open', 'part')
+    choose = request => {
+      if (request.what !== 'complete') return fail(request)
+      reached()
+      return { kind: 'hang' }
+    }
+    const { window } = await world.event('opened')
+    await complete
+    await world.actor('uploader').kill()
+    choose = failing('parts', 'complete', 'head')
+    const at = begun()
+    const { payload: summary } = await world.event('summarised', event => event.window === window)
+    t.equal(summary.state, 'UPLOADED', 'the window is uploaded')
+    const since = proxy.seen.slice(at)
+    t.notOk(since.includes('part'), 'no part that the bucket had was sent again')
+    t.notOk(since.includes('open'), 'and the upload is the one that was begun')
+    await invariants(t, world, { window })
+  })
+
+  await t.test('a Complete that is carried out and never answered', async t => {
+    let silences = 0
+    choose = ({ what }) => (what === 'complete' && silences++ === 0 ? { kind: 'hang-after' } : { kind: 'pass' })
+    const { window } = await world.nextWindow()
+    const { payload: summary } = await world.event('summarised', event => event.window === window)
+    t.equal(silences, 1, 'it was asked for once')
+    t.equal(summary.state, 'UPLOADED', 'the object was found')
+    await invariants(t, world, { window })
+  })
+
+  await t.test('a bucket that is slower than the deadline', async t => {
+    let tooLate = () => {}
+    const late = new Promise<void>(resolve => {
+      tooLate = resolve
+    })
+    choose = ({ what }) => (what === 'complete' ? { kind: 'hold', until: late } : { kind: 'pass' })
+    const { window } = await world.nextWindow()
+    const { payload: failed } = await world.event('uploadfailed', event => event.window === window)
+    t.ok(failed.clean, 'the uploader has cleaned up')
+    // Now the calls nobody waits for any more reach the server.
+    const carriedOut = proxy.carriedOut('complete')
+    tooLate()
+    await carriedOut
+    const { payload: summary } = await world.event('summarised', event => event.window === window)
+    t.equal(summary.state, 'MISSED', 'the window is missed')
+    await invariants(t, world, { window })
+  })
+
+  await t.test('a bucket that answers nothing but errors', async t => {
+    choose = ({ what }) => (['open', 'part', 'complete', 'put'].includes(what) ? SERVER_ERROR : { kind: 'pass' })
+    const { window } = await world.nextWindow()
+    const { payload: summary } = await world.event('summarised', event => event.window === window)
+    t.equal(summary.state, 'MISSED', 'the window is missed')
+    choose = () => ({ kind: 'pass' })
+    await invariants(t, world, { window })
+  })
+  await invariants(t, world)
+})
