@@ -12,6 +12,9 @@ import { dirError } from '../../src/bucket/dir-files.js'
 import { singleEtag } from '../../src/bucket/expected.js'
 import { MIN_PART_BYTES } from '../../src/bucket/parts.js'
 
+// Real processes and disks: on a busy machine they take their time.
+t.setTimeout(120_000)
+
 const never = new AbortController().signal
 const here = fileURLToPath(import.meta.url)
 const workerFile = join(here, `../../helpers/dir-worker${here.slice(-3)}`)

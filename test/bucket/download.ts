@@ -12,6 +12,9 @@ import { downloadCommand, downloadFrom } from '../../supervisor/commands/downloa
 import { startProxy } from '../helpers/http-proxy.js'
 import { startS3 } from '../helpers/s3-server.js'
 
+// Real processes and disks: on a busy machine they take their time.
+t.setTimeout(120_000)
+
 const never = new AbortController().signal
 const HOTKEY = '5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY'
 const OTHER = '5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty'

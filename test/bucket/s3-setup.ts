@@ -4,6 +4,9 @@ import { join } from 'node:path'
 import t from 'tap'
 import { packageRoot } from '../../src/package-root.js'
 
+// Real processes and disks: on a busy machine they take their time.
+t.setTimeout(120_000)
+
 // The set-up of the local S3 server, in a tree of its own: nothing here touches the one that is installed.
 
 const SCRIPT = 'supervisor/setup/s3-server.sh'
@@ -33,23 +36,24 @@ await t.test('without Python, or with one that is no Python, it says what to ins
   }
 })
 
-await t.test('a package that cannot be had is told, and the next run starts over', async t => {
-  const { code, says } = setUp('there-is-no-such-package==1.0\n')
-  t.equal(code, 1)
-  t.match(says, /there-is-no-such-package/)
-  t.match(says, /setup: pip could not install supervisor\/setup\/s3-requirements\.txt: see above/)
-  t.equal(existsSync(stamp), false)
-})
-
-await t.test('done once, it does nothing until the requirements change or the folder is gone', async t => {
+await t.test('done once, it does nothing more', async t => {
   t.same(setUp('# nothing\n'), { code: 0, says: '' })
   t.equal(readFileSync(join(root, '.venv-s3/.gitignore'), 'utf8'), '*\n', 'git does not see what it made')
   const made = statSync(stamp).mtimeMs
   t.same(setUp('# nothing\n'), { code: 0, says: '' })
   t.equal(statSync(stamp).mtimeMs, made)
-  t.equal(setUp('there-is-no-such-package==1.0\n').code, 1, 'other requirements: not what is there')
-  t.equal(existsSync(stamp), false)
 })
+
+await t.test(
+  'other requirements are set up anew; a package that cannot be had is told, and nothing counts as done',
+  async t => {
+    const { code, says } = setUp('there-is-no-such-package==1.0\n')
+    t.equal(code, 1)
+    t.match(says, /there-is-no-such-package/)
+    t.match(says, /setup: pip could not install supervisor\/setup\/s3-requirements\.txt: see above/)
+    t.equal(existsSync(stamp), false)
+  },
+)
 
 await t.test('every package is pinned to one version', async t => {
   const lines = readFileSync(join(packageRoot, REQUIREMENTS), 'utf8').split('\n')

@@ -1,12 +1,16 @@
-import { once } from 'node:events'
+import { getEventListeners, once } from 'node:events'
 import { createServer } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { inspect } from 'node:util'
 import t from 'tap'
 import { BucketError } from '../../src/bucket/bucket.js'
+import { withRetry } from '../../src/bucket/retry.js'
 import { openS3Bucket } from '../../src/bucket/s3.js'
 import { startProxy } from '../helpers/http-proxy.js'
 import { startS3 } from '../helpers/s3-server.js'
+
+// Real processes and disks: on a busy machine they take their time.
+t.setTimeout(120_000)
 
 const never = new AbortController().signal
 const body = Buffer.alloc(100_000, 7)
@@ -124,6 +128,23 @@ await t.test('an answer that is cut off is not taken for the object', async t =>
   t.same(await bucket.get('cut/a', never), body, 'and is there at the second try')
   bucket.close()
   await proxy.close()
+})
+
+await t.test('nothing stays behind on a signal that lives as long as the process', async t => {
+  const bucket = openS3Bucket(options)
+  const long = new AbortController().signal
+  await bucket.put('signal/a', body, long)
+  await bucket.get('signal/a', long)
+  await bucket.head('signal/none', long)
+  await bucket.get('signal/none', long).catch(() => {})
+  await withRetry(signal => bucket.head('signal/a', signal), {
+    deadlineMs: Date.now() + 60_000,
+    now: Date.now,
+    random: () => 0,
+    signal: long,
+  })
+  t.same(getEventListeners(long, 'abort'), [])
+  bucket.close()
 })
 
 await t.test('a request is not repeated by itself', async t => {

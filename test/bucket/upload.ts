@@ -18,6 +18,9 @@ import {
 import { type Fault, type Passing, startProxy } from '../helpers/http-proxy.js'
 import { startS3 } from '../helpers/s3-server.js'
 
+// Real processes and disks: on a busy machine they take their time.
+t.setTimeout(120_000)
+
 const never = new AbortController().signal
 /** Long enough for any request of the table on a busy machine, short enough that a lost answer costs little. */
 const ANSWER_MS = 1_000

@@ -7,6 +7,9 @@ import { openBucket } from '../../src/bucket/index.js'
 import { MIN_PART_BYTES } from '../../src/bucket/parts.js'
 import { startS3 } from '../helpers/s3-server.js'
 
+// Real processes and disks: on a busy machine they take their time.
+t.setTimeout(120_000)
+
 // One contract for every bucket there is. Each section works under a prefix of its own.
 
 const never = new AbortController().signal
