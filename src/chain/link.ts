@@ -54,6 +54,8 @@ async function proved(connection: RpcConnection, options: LinkOptions): Promise<
     const now = Version.safeParse(value)
     if (!now.success || now.data.specVersion === version.specVersion) return
     version = now.data
+    // its keep-alive timer would outlive it
+    made?.then(api => api.disconnect()).catch(() => {})
     made = undefined
   })
 

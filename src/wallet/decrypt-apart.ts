@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url'
 import type { DecryptAnswer, DecryptRequest } from './decrypt-child.js'
 import { WalletError } from './wallet-error.js'
 
-/** argon2 takes 4 s of an idle core; a loaded host gets a minute. */
-const TIME_LIMIT_MS = 60_000
+/** argon2 takes 4 s of an idle core; a loaded host gets two minutes. */
+const TIME_LIMIT_MS = 120_000
 
 const child = fileURLToPath(new URL(`./decrypt-child${extname(fileURLToPath(import.meta.url))}`, import.meta.url))
 

@@ -30,25 +30,6 @@ await t.test('every form alone is enough: seed, phrase and private key lead to t
   }
 })
 
-for (const form of ['nacl', 'ansible']) {
-  await t.test(`a ${form} file opens with its password, in a process of its own`, async t => {
-    const folder = t.testdir({ password: `${keyfiles.password}\n`, wrong: 'not it' })
-    const place = lay(folder, form, keyfileBytes(form))
-    chmodSync(join(folder, 'password'), 0o600)
-    chmodSync(join(folder, 'wrong'), 0o600)
-    const hotkey = await loadHotkey({ ...place, passwordFile: join(folder, 'password') })
-    t.equal(hotkey.ss58, keyfiles.files[form]!.ss58)
-    await t.rejects(loadHotkey(place), { problem: 'encrypted', message: /HOTKEY_PASSWORD_FILE.*regen-hotkey/ })
-    if (form === 'ansible') {
-      // argon2 is the same for a wrong password, and slow
-      await t.rejects(loadHotkey({ ...place, passwordFile: join(folder, 'wrong') }), {
-        name: 'WalletError',
-        problem: 'password',
-      })
-    }
-  })
-}
-
 await t.test('what cannot be used is refused with the remedy, and without the secret', async t => {
   const seed = JSON.parse(keyfileBytes('seed').toString())
   const other = { ...seed, ss58Address: keyfiles.files.private!.ss58 }
