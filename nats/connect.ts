@@ -2,8 +2,8 @@ import type { JetStreamClient, JetStreamManager, NatsConnection } from 'nats'
 import { type DialOptions, dial, WAIT_MS } from './dial.js'
 import { brokerError } from './errors.js'
 import { type Needs, refuseUnfit } from './fitness.js'
-import { type BrokerStatus, statusOf } from './status.js'
-import { onAbort, pause } from './waiting.js'
+import { type BrokerStatus, statuses, statusOf } from './status.js'
+import { pause } from './waiting.js'
 
 export interface BrokerInfo {
   version: string
@@ -82,6 +82,10 @@ function brokerOn(
     tell(reason ? { type: 'closed', why: brokerError(reason, 'connection closed') } : { type: 'closed' })
     listeners.clear()
   })
+  const listen = (listener: (status: BrokerStatus) => void) => {
+    listeners.add(listener)
+    return () => void listeners.delete(listener)
+  }
   const server = () => nc.getServer()
   queueMicrotask(() => tell({ type: 'connected', server: server() }))
 
@@ -102,36 +106,8 @@ function brokerOn(
     get connected() {
       return connected && !closed
     },
-    listen(listener) {
-      listeners.add(listener)
-      return () => void listeners.delete(listener)
-    },
-    async *status(signal) {
-      const waiting: BrokerStatus[] = []
-      let wake = () => {}
-      const stop = this.listen(status => {
-        waiting.push(status)
-        wake()
-      })
-      const unheard = onAbort(signal, () => wake())
-      try {
-        while (!signal.aborted) {
-          const status = waiting.shift()
-          if (status === undefined) {
-            if (closed) return
-            await new Promise<void>(resolve => {
-              wake = resolve
-            })
-            continue
-          }
-          yield status
-          if (status.type === 'closed') return
-        }
-      } finally {
-        unheard()
-        stop()
-      }
-    },
+    listen,
+    status: signal => statuses(listen, signal, () => closed),
     async drain(withinMs = DRAIN_MS) {
       if (nc.isClosed()) return
       const given = new AbortController()

@@ -42,4 +42,5 @@ export {
   type WantedStream,
   workQueue,
 } from './stream.js'
+export { putValue, readValue, type Value } from './value.js'
 export { pullOne, type WorkItem, type WorkOptions, work } from './work.js'

@@ -1,5 +1,6 @@
 import { DebugEvents, Events, type Status } from 'nats'
 import type { BrokerError } from './errors.js'
+import { bell } from './waiting.js'
 
 /** What happens to a connection. Logging is one reader of it. */
 export type BrokerStatus =
@@ -37,4 +38,34 @@ export function statusOf(raw: Status, lastError: string | undefined): BrokerStat
     default:
       return undefined
   }
+}
+
+/** How long one looks for news before looking again, milliseconds; news itself comes at once. */
+const LOOK_MS = 60_000
+
+/** What is told from this moment on, one by one, until 'closed' or the signal. */
+export function statuses(
+  listen: (listener: (status: BrokerStatus) => void) => () => void,
+  signal: AbortSignal,
+  isClosed: () => boolean,
+): AsyncIterable<BrokerStatus> {
+  const told: BrokerStatus[] = []
+  const news = bell()
+  const stop = listen(status => {
+    told.push(status)
+    news.ring()
+  })
+  async function* read(): AsyncGenerator<BrokerStatus> {
+    try {
+      while (!signal.aborted) {
+        const status = told.shift()
+        if (status !== undefined) yield status
+        if (status?.type === 'closed' || (told.length === 0 && isClosed())) return
+        if (told.length === 0) await news.rest(LOOK_MS, signal)
+      }
+    } finally {
+      stop()
+    }
+  }
+  return read()
 }

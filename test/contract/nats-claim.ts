@@ -176,3 +176,17 @@ await t.test('claims', { skip: natsServerAbsent }, async t => {
     server.resume()
   })
 })
+
+await t.test('a claimer without the right to claim is refused at once', { skip: natsServerAbsent }, async t => {
+  const users = `users = [
+    { user: controller, password: c }
+    { user: generator, password: g, permissions: { publish: { deny: "$KV.CLOSED.>" } } }
+  ]`
+  const server = await startNats(t, { extra: `authorization { ${users} }` })
+  const controller = await brokerOf(t, server, { user: 'controller', password: 'c' })
+  const generator = await brokerOf(t, server, { user: 'generator', password: 'g' })
+  const signal = inTime()
+  for (const bucket of ['OPEN', 'CLOSED']) await ensureClaimBucket(controller, bucket, { signal })
+  t.same(await claim(generator, 'OPEN', 'a', nothing, { id: 'a', signal }), { index: 0, duplicate: false })
+  await t.rejects(claim(generator, 'CLOSED', 'a', nothing, { id: 'a', signal }), { code: 'permission', next: 'never' })
+})

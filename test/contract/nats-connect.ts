@@ -104,6 +104,14 @@ await t.test('a fitting broker', { skip: natsServerAbsent }, async t => {
     t.equal(await asked, undefined)
   })
 
+  await t.test('that is about to stop for maintenance is told as lame duck', async t => {
+    const leaving = await startNats(t)
+    const broker = await brokerOf(t, leaving)
+    const told = next(broker.status(inTime()), 'lame-duck')
+    process.kill(leaving.pid, 'SIGUSR2')
+    t.match(await told, { type: 'lame-duck', server: /127\.0\.0\.1/ })
+  })
+
   await t.test('ends its status when asked to', async t => {
     const broker = await brokerOf(t, server)
     const stop = new AbortController()
