@@ -4,6 +4,8 @@ import {
   DataType,
   type Field,
   type Int64,
+  type LargeList,
+  type LargeUtf8,
   type List,
   makeData,
   RecordBatch,
@@ -37,8 +39,8 @@ function dataOf(type: DataType, values: readonly unknown[]): Data {
     const children = type.children.map((field: Field) => dataOf(field.type, column(values, field.name)))
     return makeData({ type, length, nullCount, nullBitmap, children })
   }
-  if (DataType.isList(type)) return listOf(type, values, nullBitmap, nullCount)
-  if (DataType.isUtf8(type)) return textOf(type, values, nullBitmap, nullCount)
+  if (DataType.isList(type) || DataType.isLargeList(type)) return listOf(type, values, nullBitmap, nullCount)
+  if (DataType.isUtf8(type) || DataType.isLargeUtf8(type)) return textOf(type, values, nullBitmap, nullCount)
   if (DataType.isBool(type)) {
     const data = new Uint8Array((length + 7) >> 3)
     values.forEach((value, i) => {
@@ -52,7 +54,9 @@ function dataOf(type: DataType, values: readonly unknown[]): Data {
     return makeData({ type: type as Int64, length, nullCount, nullBitmap, data })
   }
   if (DataType.isInt(type)) {
-    const data = Int32Array.from(values, value => (value === null ? 0 : int32(value)))
+    const data = type.isSigned
+      ? Int32Array.from(values, value => (value === null ? 0 : int32(value)))
+      : Uint32Array.from(values, value => (value === null ? 0 : uint32(value)))
     return makeData({ type, length, nullCount, nullBitmap, data })
   }
   if (DataType.isFloat(type)) {
@@ -67,7 +71,12 @@ function dataOf(type: DataType, values: readonly unknown[]): Data {
 }
 
 /** Items of all lists laid end to end, with offsets int32[rows + 1]. */
-function listOf(type: List, values: readonly unknown[], nullBitmap: Uint8Array | undefined, nullCount: number): Data {
+function listOf(
+  type: List | LargeList,
+  values: readonly unknown[],
+  nullBitmap: Uint8Array | undefined,
+  nullCount: number,
+): Data {
   const lists = values as (ArrayLike<unknown> | null)[]
   const valueOffsets = offsetsOf(lists.map(list => list?.length ?? 0))
   const itemType = (type.children[0] as Field).type
@@ -80,6 +89,8 @@ function listOf(type: List, values: readonly unknown[], nullBitmap: Uint8Array |
           itemType,
           lists.flatMap(list => (list ? Array.from(list) : [])),
         )
+  if (DataType.isLargeList(type))
+    return makeData({ type, length: lists.length, nullCount, nullBitmap, valueOffsets: widened(valueOffsets), child })
   return makeData({ type, length: lists.length, nullCount, nullBitmap, valueOffsets, child })
 }
 
@@ -94,7 +105,12 @@ function joined(Matching: Int32ArrayConstructor, lists: (ArrayLike<unknown> | nu
   return data
 }
 
-function textOf(type: Utf8, values: readonly unknown[], nullBitmap: Uint8Array | undefined, nullCount: number): Data {
+function textOf(
+  type: Utf8 | LargeUtf8,
+  values: readonly unknown[],
+  nullBitmap: Uint8Array | undefined,
+  nullCount: number,
+): Data {
   const texts = values.map(value => {
     if (value === null) return new Uint8Array(0)
     if (value instanceof Uint8Array) return value
@@ -106,6 +122,8 @@ function textOf(type: Utf8, values: readonly unknown[], nullBitmap: Uint8Array |
   texts.forEach((text, i) => {
     data.set(text, valueOffsets[i])
   })
+  if (DataType.isLargeUtf8(type))
+    return makeData({ type, length: texts.length, nullCount, nullBitmap, valueOffsets: widened(valueOffsets), data })
   return makeData({ type, length: texts.length, nullCount, nullBitmap, valueOffsets, data })
 }
 
@@ -139,4 +157,16 @@ function int32(value: unknown): number {
   if ((typeof value !== 'number' && typeof value !== 'bigint') || (narrow | 0) !== narrow)
     throw new RangeError(`${String(value)} is no int32`)
   return narrow
+}
+
+function uint32(value: unknown): number {
+  const wide = Number(value)
+  if ((typeof value !== 'number' && typeof value !== 'bigint') || wide >>> 0 !== wide)
+    throw new RangeError(`${String(value)} is no uint32`)
+  return wide
+}
+
+/** Offsets of the large types are 64 bits wide. */
+function widened(offsets: Int32Array): BigInt64Array {
+  return BigInt64Array.from(offsets, BigInt)
 }

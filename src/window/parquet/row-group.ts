@@ -22,14 +22,20 @@ const MAGIC_BYTES = 4
  * Encodes one record batch as one Parquet row group: the profile's codec (ZSTD level 1 or SNAPPY), dictionaries and statistics on, data pages V1
  * (one-covenant/grail grail/infrastructure/parquet_io.py:265-272, 54d6342). Takes what parquet-wasm makes of the batch alone, without
  * its page index and footer. All WebAssembly memory is given back before it returns.
+ * @param tune other properties than the profile's: for files as other writers make them
  */
-export function encodeRowGroup(batch: RecordBatch, profile: Profile): EncodedRowGroup {
-  const properties = new WriterPropertiesBuilder()
-    .setCompression(Compression[profile.parquet.codec])
-    .setDictionaryEnabled(true)
-    .setStatisticsEnabled(EnabledStatistics.Chunk)
-    .setMaxRowGroupSize(Math.max(1, batch.numRows))
-    .build()
+export function encodeRowGroup(
+  batch: RecordBatch,
+  profile: Profile,
+  tune: (properties: WriterPropertiesBuilder) => WriterPropertiesBuilder = properties => properties,
+): EncodedRowGroup {
+  const properties = tune(
+    new WriterPropertiesBuilder()
+      .setCompression(Compression[profile.parquet.codec])
+      .setDictionaryEnabled(true)
+      .setStatisticsEnabled(EnabledStatistics.Chunk)
+      .setMaxRowGroupSize(Math.max(1, batch.numRows)),
+  ).build()
   // Both arguments are moved into the call and freed by it.
   const file = writeParquet(Table.fromIPCStream(tableToIPC(new ArrowTable(batch), 'stream')), properties)
   const footer = footerOf(file)
