@@ -15,6 +15,8 @@ import { Facts, Group, groupBody, Health, Proof, verifyBody, weightsBody } from 
 export interface TransformersOptions extends Partial<Omit<WorkerOptions, 'python'>> {
   /** Path of a Python that has the worker's requirements, e.g. .venv/bin/python. */
   python: string
+  /** How long after a request's deadline the worker may still be silent before it counts as hung, ms. */
+  deadlineGraceMs?: number
   /** In [0, 1); spreads the restarts of several workers. */
   random?: () => number
 }
@@ -38,7 +40,7 @@ export function transformersEngine(options: TransformersOptions): Engine {
   if (profile.sketchOrder !== 'index')
     throw new EngineError(`the transformers engine does not prove for profile "${profile.id}"`, 'never')
   const workerOptions: WorkerOptions = { ...options, profile }
-  const { random = Math.random, onLog = () => {} } = options
+  const { random = Math.random, onLog = () => {}, deadlineGraceMs = DEADLINE_GRACE_MS } = options
   const closing = new AbortController()
   let worker: Worker | undefined
   let held: { checkpoint: Checkpoint; facts: ModelFacts } | undefined
@@ -119,6 +121,7 @@ export function transformersEngine(options: TransformersOptions): Engine {
       if (aborted) return
       try {
         await bringUp(checkpoint, closing.signal)
+        onLog('the worker is up again')
         return
       } catch (error) {
         if (closing.signal.aborted) return
@@ -132,7 +135,7 @@ export function transformersEngine(options: TransformersOptions): Engine {
     if (closing.signal.aborted) throw new EngineError('the engine is closed', 'never')
     if (worker) return worker
     throw new EngineError(
-      reviving ? 'the worker is being started again' : 'no checkpoint is loaded yet: wait for load()',
+      reviving !== undefined ? 'the worker is being started again' : 'no checkpoint is loaded yet: wait for load()',
       'later',
       { retryAfterMs: START_RETRY_MS },
     )
@@ -141,7 +144,7 @@ export function transformersEngine(options: TransformersOptions): Engine {
   /** Into the worker that is up, or into a new one when there is none. */
   async function load(checkpoint: Checkpoint, signal: AbortSignal): Promise<ModelFacts> {
     signal.throwIfAborted()
-    if (!worker && !reviving && !closing.signal.aborted) return bringUp(checkpoint, signal)
+    if (!worker && reviving === undefined && !closing.signal.aborted) return bringUp(checkpoint, signal)
     const to = upWorker()
     // Whatever comes of it, the old weights are gone.
     held = undefined
@@ -162,7 +165,7 @@ export function transformersEngine(options: TransformersOptions): Engine {
       const to = upWorker()
       const nowMs = Date.now()
       checkGroupRequest(request, held?.facts, profile, nowMs)
-      const timeoutMs = request.deadlineMs - nowMs + DEADLINE_GRACE_MS
+      const timeoutMs = request.deadlineMs - nowMs + deadlineGraceMs
       return ask(to, 'POST', '/v1/group', groupBody(request), Group, {
         timeoutMs: Math.min(timeoutMs, LOAD_MS),
         signal,

@@ -5,10 +5,13 @@ import type { GroupReply, GroupRequest, VerifyReply, VerifyRequest } from '../en
 
 // The contract with the worker: snake_case maps, arrays as little-endian bytes (worker and engine share a machine).
 
-const bytes = z.instanceof(Uint8Array)
-/** Copied: the bytes lie unaligned inside the whole answer. */
-const int32 = bytes.transform(data => new Int32Array(data.slice().buffer))
-const float32 = bytes.transform(data => new Float32Array(data.slice().buffer))
+/** Copied, since the bytes lie unaligned inside the whole answer (a Buffer's slice() is no copy). */
+const words = z
+  .instanceof(Uint8Array)
+  .refine(data => data.byteLength % 4 === 0, 'not a whole number of 32-bit words')
+  .transform(data => new Uint8Array(data).buffer)
+const int32 = words.transform(buffer => new Int32Array(buffer))
+const float32 = words.transform(buffer => new Float32Array(buffer))
 
 const facts = {
   checkpoint_window: z.int(),

@@ -55,9 +55,10 @@ def main() -> None:
     with os.fdopen(REPORT_FD, "w") as report:
         report.write(json.dumps({"port": listening.server_address[1]}) + "\n")
     print(
-        f"worker: {device} {settings['dtype']} {attention}, {torch.get_num_threads()} threads, {rows} rows per proof, "
+        f"worker {os.getpid()}: {device} {settings['dtype']} {attention}, {torch.get_num_threads()} threads, {rows} rows per proof, "
         f"up in {time.monotonic() - started:.1f} s",
         file=sys.stderr,
+        flush=True,
     )
     listening.serve_forever()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import select
 import socket
+import sys
 import threading
 import time
 import traceback
@@ -184,6 +185,7 @@ def server(worker: Worker) -> ThreadingHTTPServer:
                 request = msgpack.unpackb(body) if body else {}
                 self._send(200, route(request, self._still_there))
             except Abandoned:
+                print(f"worker: {self.path} given up, the caller hung up", file=sys.stderr, flush=True)
                 self.close_connection = True
             except Refusal as refusal:
                 status = {"never": 422, "later": 503, "deadline": 408}[refusal.next]

@@ -1,0 +1,160 @@
+"""Holds sampling and proofs against the simplest way to compute the same: one JSON object of named verdicts on stdout."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy
+import torch
+
+from worker.model import load
+from worker.prove import Prover, ProofSettings
+from worker.sample import Sampling, draw, sample_group
+
+torch.set_num_threads(1)
+verdicts: dict[str, bool] = {}
+
+
+def say(name: str, verdict: bool) -> None:
+    verdicts[name] = verdicts.get(name, True) and bool(verdict)
+
+
+loaded = load(Path(sys.argv[1]), 30, "tiny", "", torch.device("cpu"), torch.float32, "sdpa")
+EOS = loaded.facts.eos_token_id
+prompt = [3 + (7 * i) % 250 for i in range(50)]
+coefficients = [17 * j - 127 for j in range(16)]
+
+
+def nothing() -> None:
+    """Always on time."""
+
+
+def sampling(**changes: float) -> Sampling:
+    values = {"max_tokens": 40, "temperature": 0.7, "top_p": 0.9, "top_k": 50, "repetition_penalty": 1.0, **changes}
+    return Sampling(**values)  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def plain_logits(tokens: list[int]) -> torch.Tensor:
+    return loaded.model(torch.tensor([tokens])).logits[0].float()
+
+
+def greedy(steps: int) -> list[int]:
+    tokens = list(prompt)
+    for _ in range(steps):
+        tokens.append(int(plain_logits(tokens)[-1].argmax()))
+        if tokens[-1] == EOS:
+            break
+    return tokens[len(prompt) :]
+
+
+# --- sampling
+for name, parameters in {"top_k 1": sampling(top_k=1), "top_p 0": sampling(top_p=0.0)}.items():
+    completions = sample_group(loaded, prompt, 3, parameters, nothing)
+    say(f"{name} always takes the likeliest token", completions == [greedy(40)] * 3)
+
+torch.manual_seed(1)
+ended = sample_group(loaded, prompt, 64, sampling(max_tokens=100, temperature=2.0, top_k=0, top_p=1.0), nothing)
+say("a completion ends by EOS or at max_tokens", all(c[-1] == EOS or len(c) == 100 for c in ended))
+say("some end by EOS before max_tokens", any(c[-1] == EOS and len(c) < 100 for c in ended))
+say("nothing comes after EOS", all(EOS not in c[:-1] for c in ended))
+say("a stop id of the model's own configuration does not end a completion", any(40 in c[:-1] for c in ended))
+
+torch.manual_seed(2)
+logits = torch.tensor([[3.0, 2.0, 1.0, 0.0, -1.0]]).repeat(20_000, 1)
+plain = torch.softmax(logits[0] / 0.5, 0)
+frequencies = torch.bincount(draw(logits, sampling(temperature=0.5, top_k=0, top_p=1.0)), minlength=5) / 20_000
+say("the temperature divides the logits", bool((frequencies - plain).abs().max() < 0.02))
+top3 = torch.bincount(draw(logits, sampling(temperature=1.0, top_k=3, top_p=1.0)), minlength=5)
+say("top_k keeps the k likeliest", bool((top3[:3] > 0).all() and (top3[3:] == 0).all()))
+# softmax(3, 2, 1, 0, -1) = .636 .234 .086 .032 .012: the first two reach .87, the third passes .9.
+nucleus = torch.bincount(draw(logits, sampling(temperature=1.0, top_k=0, top_p=0.9)), minlength=5)
+say("top_p keeps the tokens that reach it together", bool((nucleus[:3] > 0).all() and (nucleus[3:] == 0).all()))
+
+# A penalty that shrinks every token seen: none of the prompt's and no token twice.
+once = sample_group(loaded, prompt, 1, sampling(temperature=0.01, repetition_penalty=2.0, max_tokens=32), nothing)[0]
+seen = set(prompt)
+expected = list(prompt)
+for _ in range(32):
+    step = plain_logits(expected)[-1]
+    for token in seen:
+        step[token] = step[token] / 2.0 if step[token] > 0 else step[token] * 2.0
+    expected.append(int(step.argmax()))
+    seen.add(expected[-1])
+    if expected[-1] == EOS:
+        break
+say("the repetition penalty counts prompt and completion", once == expected[len(prompt) :])
+
+gave_up = False
+try:
+    steps = iter(range(5))
+
+    def five_steps() -> None:
+        next(steps)
+
+    sample_group(loaded, prompt, 2, sampling(), five_steps)
+except (StopIteration, RuntimeError):
+    gave_up = True
+say("a group is given up between two steps", gave_up)
+
+# --- proofs
+torch.manual_seed(3)
+completions = sample_group(loaded, prompt, 16, sampling(max_tokens=60, temperature=1.5, top_k=0, top_p=1.0), nothing)
+sequences = [prompt + c for c in completions]
+settings = ProofSettings(buckets=8, initial_steps=50)
+asked = sampling(temperature=0.7, repetition_penalty=1.2)
+single = Prover(settings, 1).prove(loaded, sequences, len(prompt), coefficients, asked, nothing)
+for sequence, proof in list(zip(sequences, single))[:4]:
+    raw = plain_logits(sequence)
+    steps = range(len(prompt), len(sequence))
+    logprobs = [float(raw[t - 1].log_softmax(0)[sequence[t]]) for t in steps]
+    chosen = []
+    for t in steps:
+        step = raw[t - 1].clone()
+        for token in set(sequence[:t]):
+            step[token] = step[token] / 1.2 if step[token] > 0 else step[token] * 1.2
+        chosen.append(float((step / 0.7).softmax(0)[sequence[t]]))
+    close = lambda a, b: math.isclose(a, b, rel_tol=1e-3, abs_tol=1e-6)  # noqa: E731
+    say("log-probabilities are those of the untempered softmax", numpy.allclose(proof.logprobs.numpy(), logprobs, atol=1e-4))
+    say("p(EOS) is that of the last step", close(proof.p_eos, float(raw[-2].softmax(0)[EOS])))
+    say(
+        "the figures are numpy's of the tempered, penalised probabilities",
+        close(proof.dist["median"], float(numpy.median(chosen)))
+        and close(proof.dist["q10"], float(numpy.quantile(chosen, 0.1)))
+        and close(proof.dist["q10_50"], float(numpy.quantile(chosen[:50], 0.1)))
+        and close(proof.dist["min"], min(chosen)),
+    )
+
+longest = max(len(sequence) for sequence in sequences)
+batched = Prover(settings, 5)
+rows5 = batched.prove(loaded, sequences, len(prompt), coefficients, asked, nothing)
+say("padding leaves log-probabilities as they are, but for rounding", all(torch.allclose(a.logprobs, b.logprobs, atol=1e-4) for a, b in zip(single, rows5)))
+say("every proof of a batch belongs to its sequence", all(a.sketches.shape == b.sketches.shape for a, b in zip(single, rows5)))
+for i in (0, 7, 15):
+    again = batched.prove(loaded, [sequences[i]], len(prompt), coefficients, asked, nothing, longest)[0]
+    same = torch.equal(again.sketches, rows5[i].sketches) and torch.equal(again.logprobs, rows5[i].logprobs) and again.dist == rows5[i].dist
+    say("a replay of a batched proof is exact when told the padded length", same)
+
+
+class Crowded(Prover):
+    """A prover on a GPU with room for four sequences."""
+
+    shapes: list[int] = []
+
+    def _hidden(self, loaded, batch, length):  # type: ignore[no-untyped-def]
+        if self.rows > 4:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        self.shapes.append(length)
+        return super()._hidden(loaded, batch, length)
+
+
+crowded = Crowded(settings, 16)
+halved = crowded.prove(loaded, sequences, len(prompt), coefficients, asked, nothing)
+say("out of memory halves the rows until they fit, for good", crowded.rows == 4 and len(halved) == 16)
+say("all batches of a group have the group's padded length", crowded.shapes == [longest] * 4)
+say("halved batches give the same proofs", all(torch.allclose(a.logprobs, b.logprobs, atol=1e-4) for a, b in zip(single, halved)))
+
+json.dump(verdicts, sys.stdout)
