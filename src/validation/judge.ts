@@ -93,6 +93,8 @@ export async function judgeFile(source: ByteSource, options: JudgeOptions): Prom
     if (!(error instanceof UnreadableFile)) throw error
     if (error.kind === 'beyond_limits') throw new CannotJudge(error.message, { cause: error })
     findings.add({ check: error.kind, severity: 'file', expected: 'a readable window file', actual: error.message })
+    if (error.kind === 'reader_exception')
+      notes.push('where data is damaged, the validator may also read something else and flag the file for that')
     return verdict(error.kind === 'corrupt_parquet' ? 'failure' : 'ignored', `file:${error.kind}`)
   }
   counts.rows = reader.rows

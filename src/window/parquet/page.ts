@@ -1,7 +1,7 @@
 import { decompress } from './codec.js'
 import { bitWidthOf, readHybrid } from './hybrid.js'
 import type { Codec, PhysicalType, SchemaNode } from './read-footer.js'
-import { ThriftReader } from './thrift-reader.js'
+import { isInteger, isStruct, ThriftReader } from './thrift-reader.js'
 import { UnreadableFile } from './unreadable.js'
 import { ENCODING, readValues, type Values } from './values.js'
 
@@ -51,12 +51,13 @@ export function readPageHeader(bytes: Uint8Array, at: number): { header: PageHea
     repetitionBytes: 0,
     isCompressed: true,
   }
-  reader.struct(id => {
-    if (id === 1) header.kind = reader.number()
-    else if (id === 2) header.uncompressed = reader.number()
-    else if (id === 3) header.compressed = reader.number()
-    else if (id === 5 || id === 7)
-      reader.struct(field => {
+  reader.struct((id, type) => {
+    if (id === 1 && isInteger(type)) header.kind = reader.number()
+    else if (id === 2 && isInteger(type)) header.uncompressed = reader.number()
+    else if (id === 3 && isInteger(type)) header.compressed = reader.number()
+    else if ((id === 5 || id === 7) && isStruct(type))
+      reader.struct((field, kind) => {
+        if (!isInteger(kind)) return false
         if (field === 1) header.values = reader.number()
         else if (field === 2) header.encoding = reader.number()
         else if (field === 3 && id === 5) header.definitionEncoding = reader.number()
@@ -64,13 +65,17 @@ export function readPageHeader(bytes: Uint8Array, at: number): { header: PageHea
         else return false
         return true
       })
-    else if (id === 8)
-      reader.struct((field, type) => {
+    else if (id === 8 && isStruct(type))
+      reader.struct((field, kind) => {
+        if (field === 7 && !isInteger(kind)) {
+          header.isCompressed = reader.boolean(kind, false)
+          return true
+        }
+        if (!isInteger(kind)) return false
         if (field === 1) header.values = reader.number()
         else if (field === 4) header.encoding = reader.number()
         else if (field === 5) header.definitionBytes = reader.number()
         else if (field === 6) header.repetitionBytes = reader.number()
-        else if (field === 7) header.isCompressed = reader.boolean(type, false)
         else return false
         return true
       })

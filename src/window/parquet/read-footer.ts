@@ -1,6 +1,6 @@
 import { MAGIC, TRAILER_BYTES } from './footer.js'
 import type { ByteSource } from './source.js'
-import { ThriftError, ThriftReader } from './thrift-reader.js'
+import { isBinary, isInteger, isList, isStruct, ThriftError, ThriftReader } from './thrift-reader.js'
 import { UnreadableFile } from './unreadable.js'
 
 /** Smallest file the reference looks into, bytes (grail/infrastructure/parquet_io.py, 54d6342). */
@@ -68,7 +68,8 @@ export interface FileFacts {
   /** Over all row groups. */
   rows: number
   rowGroups: RowGroupFacts[]
-  keyValues: Map<string, string>
+  /** Values are UTF-8 where somebody reads them as text. */
+  keyValues: Map<string, Uint8Array>
   createdBy: string
 }
 
@@ -114,44 +115,38 @@ function parse(bytes: Uint8Array, dataEnd: number): FileFacts {
   const reader = new ThriftReader(bytes)
   const elements: Element[] = []
   const rowGroups: RowGroupFacts[] = []
-  const keyValues = new Map<string, string>()
+  const keyValues = new Map<string, Uint8Array>()
   let createdBy = ''
-  reader.struct(id => {
-    switch (id) {
-      case 2:
-        reader.list((_type, _index, size) => {
-          if (size > MAX_ELEMENTS)
-            throw new UnreadableFile('beyond_limits', `the schema has ${size} elements, more than ${MAX_ELEMENTS}`)
-          elements.push(readElement(reader))
-          return true
-        })
+  reader.struct((id, type) => {
+    if (id === 2 && isList(type))
+      reader.list((item, _index, size) => {
+        if (size > MAX_ELEMENTS)
+          throw new UnreadableFile('beyond_limits', `the schema has ${size} elements, more than ${MAX_ELEMENTS}`)
+        if (!isStruct(item)) return false
+        elements.push(readElement(reader))
         return true
-      case 4:
-        reader.list((_type, _index, size) => {
-          if (size > MAX_ROW_GROUPS)
-            throw new UnreadableFile(
-              'beyond_limits',
-              `${size} row groups are more than the ${MAX_ROW_GROUPS} read here`,
-            )
-          rowGroups.push(readRowGroup(reader))
-          return true
-        })
+      })
+    else if (id === 4 && isList(type))
+      reader.list((item, _index, size) => {
+        if (size > MAX_ROW_GROUPS)
+          throw new UnreadableFile('beyond_limits', `${size} row groups are more than the ${MAX_ROW_GROUPS} read here`)
+        if (!isStruct(item)) return false
+        rowGroups.push(readRowGroup(reader))
         return true
-      case 5:
-        reader.list(() => {
-          const [key, value] = readKeyValue(reader)
-          // As Arrow does: of a repeated key the first one counts.
-          if (!keyValues.has(key)) keyValues.set(key, value)
-          return true
-        })
+      })
+    else if (id === 5 && isList(type))
+      reader.list(item => {
+        if (!isStruct(item)) return false
+        const [key, value] = readKeyValue(reader)
+        // As Arrow does: of a repeated key the first one counts.
+        if (!keyValues.has(key)) keyValues.set(key, value)
         return true
-      case 6:
-        createdBy = textOf(reader.binary())
-        return true
-      default:
-        return false
-    }
+      })
+    else if (id === 6 && isBinary(type)) createdBy = textOf(reader.binary())
+    else return false
+    return true
   })
+  checkArrowSchema(keyValues.get('ARROW:schema'))
   const root = treeOf(elements)
   const leaves = leavesOf(root)
   checkChunks(rowGroups, leaves, dataEnd)
@@ -170,13 +165,13 @@ function readElement(reader: ThriftReader): Element {
     converted: undefined,
     logical: undefined,
   }
-  reader.struct(id => {
-    if (id === 1) element.physical = reader.number()
-    else if (id === 3) element.repetition = reader.number()
-    else if (id === 4) element.name = textOf(reader.binary())
-    else if (id === 5) element.children = reader.number()
-    else if (id === 6) element.converted = reader.number()
-    else if (id === 10)
+  reader.struct((id, type) => {
+    if (id === 1 && isInteger(type)) element.physical = reader.number()
+    else if (id === 3 && isInteger(type)) element.repetition = reader.number()
+    else if (id === 4 && isBinary(type)) element.name = nameOf(reader.binary())
+    else if (id === 5 && isInteger(type)) element.children = reader.number()
+    else if (id === 6 && isInteger(type)) element.converted = reader.number()
+    else if (id === 10 && isStruct(type))
       reader.struct(kind => {
         element.logical = kind
         return false
@@ -189,15 +184,16 @@ function readElement(reader: ThriftReader): Element {
 
 function readRowGroup(reader: ThriftReader): RowGroupFacts {
   const rowGroup: RowGroupFacts = { rows: 0, chunks: [] }
-  reader.struct(id => {
-    if (id === 1)
-      reader.list((_type, _index, size) => {
+  reader.struct((id, type) => {
+    if (id === 1 && isList(type))
+      reader.list((item, _index, size) => {
         if (size > MAX_ELEMENTS)
           throw new UnreadableFile('beyond_limits', `a row group of ${size} column chunks is not read here`)
+        if (!isStruct(item)) return false
         rowGroup.chunks.push(readChunk(reader))
         return true
       })
-    else if (id === 3) rowGroup.rows = reader.number()
+    else if (id === 3 && isInteger(type)) rowGroup.rows = reader.number()
     else return false
     return true
   })
@@ -207,9 +203,10 @@ function readRowGroup(reader: ThriftReader): RowGroupFacts {
 function readChunk(reader: ThriftReader): ChunkFacts {
   const chunk: ChunkFacts = { codec: undefined, physical: undefined, values: 0, start: 0, bytes: 0 }
   let dictionary: number | undefined
-  reader.struct(id => {
-    if (id !== 3) return false
-    reader.struct(field => {
+  reader.struct((id, type) => {
+    if (id !== 3 || !isStruct(type)) return false
+    reader.struct((field, kind) => {
+      if (!isInteger(kind)) return false
       if (field === 1) chunk.physical = PHYSICAL[reader.number()]
       else if (field === 4) chunk.codec = CODECS[reader.number()]
       else if (field === 5) chunk.values = reader.number()
@@ -226,12 +223,12 @@ function readChunk(reader: ThriftReader): ChunkFacts {
   return chunk
 }
 
-function readKeyValue(reader: ThriftReader): [string, string] {
+function readKeyValue(reader: ThriftReader): [string, Uint8Array] {
   let key = ''
-  let value = ''
-  reader.struct(id => {
-    if (id === 1) key = textOf(reader.binary())
-    else if (id === 2) value = textOf(reader.binary())
+  let value: Uint8Array = new Uint8Array()
+  reader.struct((id, type) => {
+    if (id === 1 && isBinary(type)) key = textOf(reader.binary())
+    else if (id === 2 && isBinary(type)) value = reader.binary()
     else return false
     return true
   })
@@ -296,7 +293,32 @@ function checkChunks(rowGroups: RowGroupFacts[], leaves: SchemaNode[], dataEnd: 
   })
 }
 
+const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+function nameOf(bytes: Uint8Array): string {
+  try {
+    return strict.decode(bytes)
+  } catch (cause) {
+    throw new UnreadableFile('reader_exception', 'a column name is not UTF-8', { cause })
+  }
+}
+
 const decoder = new TextDecoder()
 function textOf(bytes: Uint8Array): string {
   return decoder.decode(bytes)
+}
+
+/**
+ * Arrow's own schema is base64 of one message: 8 bytes in front of it say how long it is. Arrow decodes up to the first character that
+ * does not belong, and refuses a message that is then too short.
+ */
+function checkArrowSchema(value: Uint8Array | undefined): void {
+  if (!value) return
+  const text = textOf(value)
+  const bytes = Buffer.from(/^[A-Za-z0-9+/]*/.exec(text)?.[0] ?? '', 'base64')
+  const announced = bytes.length >= 8 ? bytes.readInt32LE(4) : -1
+  if (announced < 0 || bytes.length - 8 < announced)
+    throw new UnreadableFile(
+      'corrupt_parquet',
+      `Arrow's schema in the footer announces ${announced} bytes and has ${Math.max(0, bytes.length - 8)}`,
+    )
 }

@@ -105,24 +105,34 @@ async function wholeRowGroup(source: ByteSource, chunks: ChunkFacts[]): Promise<
   return { bytes: source.bytes, read: async (a, b) => bytes.subarray(a - from, b - from) }
 }
 
-function headerOf(keyValues: Map<string, string>): ReadHeader {
-  const number = (key: string, parse: (text: string) => number | bigint) => {
-    const text = keyValues.get(key)
-    if (text === undefined) return 0
+function headerOf(keyValues: Map<string, Uint8Array>): ReadHeader {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+  const text = (key: string): string | undefined => {
+    const value = keyValues.get(key)
+    if (value === undefined) return undefined
     try {
-      return Number(parse(text))
+      return decoder.decode(value)
     } catch (cause) {
-      throw new UnreadableFile('reader_exception', `footer entry ${key} is "${text.slice(0, 40)}", no number`, {
+      throw new UnreadableFile('reader_exception', `footer entry ${key} is not UTF-8`, { cause })
+    }
+  }
+  const number = (key: string, parse: (text: string) => number | bigint) => {
+    const given = text(key)
+    if (given === undefined) return 0
+    try {
+      return Number(parse(given))
+    } catch (cause) {
+      throw new UnreadableFile('reader_exception', `footer entry ${key} is "${given.slice(0, 40)}", no number`, {
         cause,
       })
     }
   }
   return {
-    wallet: keyValues.get('wallet') ?? '',
+    wallet: text('wallet') ?? '',
     windowStart: number('window_start', pythonInt),
     windowLength: number('window_length', pythonInt),
     inferenceCount: number('inference_count', pythonInt),
     timestamp: number('timestamp', pythonFloat),
-    rehearsal: keyValues.get('rehearsal') === 'true',
+    rehearsal: text('rehearsal') === 'true',
   }
 }

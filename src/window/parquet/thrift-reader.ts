@@ -8,6 +8,11 @@ export class ThriftError extends Error {
   }
 }
 
+export const isInteger = (type: number): boolean => type === THRIFT.I16 || type === THRIFT.I32 || type === THRIFT.I64
+export const isBinary = (type: number): boolean => type === THRIFT.BINARY
+export const isList = (type: number): boolean => type === THRIFT.LIST || type === THRIFT.SET
+export const isStruct = (type: number): boolean => type === THRIFT.STRUCT
+
 /** Parquet's own structures nest about ten deep. */
 const MAX_DEPTH = 32
 
@@ -32,7 +37,10 @@ export class ThriftReader {
     return this.#at
   }
 
-  /** Calls `onField` for every field of a struct; a field that it does not read (returns false) is skipped. */
+  /**
+   * Calls `onField` for every field of a struct; a field that it does not read (returns false) is skipped, as Thrift's own readers skip
+   * a known field of an unexpected type.
+   */
   struct(onField: (id: number, type: number) => boolean): void {
     if (++this.#depth > MAX_DEPTH) throw new ThriftError(`thrift is nested more than ${MAX_DEPTH} deep`)
     let id = 0
