@@ -5,6 +5,7 @@ import { checkpointChecks } from './checkpoint.js'
 import { constantsChecks } from './constants.js'
 import { environmentChecks } from './environment.js'
 import { miningChecks } from './mining.js'
+import { parquetChecks } from './parquet.js'
 import { proofChecks } from './proof.js'
 import { randomnessChecks } from './randomness.js'
 import { validatorChecks } from './validator.js'
@@ -20,4 +21,5 @@ export const vectorChecks: Checks = {
   ...chainChecks,
   ...validatorChecks,
   ...environmentChecks,
+  ...parquetChecks,
 }
