@@ -51,6 +51,15 @@ interface Entry {
   fence?: number
 }
 
+/** A lease as we know it after a write of ours was answered. */
+interface Held {
+  fence: number
+  /** Of our newest entry. */
+  revision: number
+  /** Until when nobody else can have it, by our own clock: reckoned from before the write was sent. */
+  aliveUntil: number
+}
+
 const utf8 = new TextEncoder()
 const fromUtf8 = new TextDecoder()
 
@@ -104,8 +113,7 @@ export async function holdLease(
     })
 
   await refuseOtherLife()
-  const { fence, writtenAt } = await obtain()
-  return keep(fence, writtenAt)
+  return keep(await obtain())
 
   async function refuseOtherLife(): Promise<void> {
     const info = await streamInfo(broker, stream, { signal })
@@ -115,21 +123,20 @@ export async function holdLease(
       throw new BrokerError('invalid', `${doing}: the bucket's entries live for ${lifeMs} ms, not ${ttlMs} ms`)
   }
 
-  async function obtain(): Promise<{ fence: number; writtenAt: number }> {
+  async function obtain(): Promise<Held> {
     let waitingFor: string | undefined
-    // An unanswered write of ours may be the one that counts: the first one that can is the one its life is reckoned from.
-    let firstTry: number | undefined
     for (;;) {
       signal.throwIfAborted()
       try {
         const kept = await look(signal)
         const entry = kept && entryOf(kept.bytes)
-        if (kept && entry?.session === session) return { fence: entry.fence ?? kept.seq, writtenAt: firstTry ?? now() }
         if (kept === undefined || entry?.holder === holder) {
+          // An unanswered write of ours may be the one that stands: the lease is ours since then, its life counts from now.
+          const since = kept && entry?.session === session ? (entry.fence ?? kept.seq) : undefined
           const at = now()
-          firstTry ??= at
-          const seq = await write({ holder, session }, kept?.seq ?? 0, Math.min(ATTEMPT_MS, ttlMs / 4), signal)
-          return { fence: seq, writtenAt: at }
+          const mine: Entry = since === undefined ? { holder, session } : { holder, session, fence: since }
+          const revision = await write(mine, kept?.seq ?? 0, Math.min(ATTEMPT_MS, ttlMs / 4), signal)
+          return { fence: since ?? revision, revision, aliveUntil: at + ttlMs }
         }
         if (entry !== undefined && entry.holder !== waitingFor) {
           waitingFor = entry.holder
@@ -144,11 +151,10 @@ export async function holdLease(
     }
   }
 
-  function keep(fence: number, writtenAt: number): Lease {
+  function keep({ fence, ...held }: Held): Lease {
     const lost = new AbortController()
     const released = new AbortController()
-    let revision = fence
-    let aliveUntil = writtenAt + ttlMs
+    let { revision, aliveUntil } = held
 
     const lose = (why: BrokerError) => {
       if (lost.signal.aborted || released.signal.aborted) return

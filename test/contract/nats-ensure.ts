@@ -27,6 +27,16 @@ await t.test('what is wanted of a broker', { skip: natsServerAbsent }, async t =
     })
   })
 
+  await t.test('is made once when several want it at the same moment', async t => {
+    const wanted = [journal('RUSH', ['rush.>']), workQueue('RUSHQ', ['rushq.>'], { name: 'w', ackWaitMs: 5_000 })]
+    const brokers = await Promise.all(Array.from({ length: 6 }, () => brokerOf(t, server)))
+    const ensured = await Promise.all(brokers.map(by => ensure(by, wanted, { signal })))
+    t.same(
+      ensured.flatMap(({ drift }) => drift),
+      [],
+    )
+  })
+
   await t.test('is left alone where it is there, and no difference is reported', async t => {
     const before = await broker.jsm.streams.info('EVENTS')
     t.same(await ensure(broker, all, { signal, repair: true }), { created: [], drift: [] })
