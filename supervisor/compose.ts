@@ -11,7 +11,6 @@ import { type Broker, connectBroker, openStore } from '../nats/index.js'
 import { type Bucket, BucketError } from '../src/bucket/bucket.js'
 import type { Checkpoint } from '../src/checkpoint/metadata.js'
 import { type Profile, profileOf } from '../src/protocol/profile.js'
-import { windowRandomness } from '../src/protocol/randomness.js'
 import { GROUP_SIZE } from '../src/window/group.js'
 import { ConfigError } from './config/config-error.js'
 import { type LoadedConfig, pathFrom, readSecret } from './config/load.js'
@@ -150,7 +149,17 @@ export async function controllerParts(of: Composition): Promise<ControllerParts>
       const found = await checkpointOf(of.loaded, profile)
       return typeof found === 'string' ? found : found.metadata
     },
-    randomness: async hash => windowRandomness(hash),
+    randomness: async (hash, aborted) => {
+      const { beaconOf } = await import('../src/chain/beacon.js')
+      const found = await beaconOf(hash, {
+        bases: config.chain.drand,
+        link: linkSignal => chain.link(linkSignal),
+        signal: aborted,
+      })
+      if (found.passedOver.length > 0)
+        common.log.debug({ source: found.source, passedOver: found.passedOver }, 'randomness')
+      return found.randomness
+    },
     maxGroups: config.policy.max_groups === 0 ? cap : config.policy.max_groups,
     firstTailMs: config.policy.first_tail_ms,
     leaseMs: config.policy.lease_ms,

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { DRAND_BASES } from '../../src/protocol/drand.js'
 import { FIRST_TAIL_MS } from '../../src/window/deadline.js'
 
 const port = z.number().int().min(1).max(65_535)
@@ -31,8 +32,8 @@ const chain = z.strictObject({
   netuid: z.number().int().min(0).max(65_535).default(81),
   /** A head older than this is a stall: the connection is replaced. */
   stall_ms: ms.default(45_000),
-  /** Base URLs of drand; empty uses the window hash alone. */
-  drand: z.array(z.string()).default([]),
+  /** Base addresses of drand, asked in order for 2 s; empty asks none, and the chain's own pulses or the hash are taken. */
+  drand: z.array(z.string()).default([...DRAND_BASES]),
 })
 
 const wallet = z.strictObject({

@@ -32,6 +32,8 @@ export function inventoryText(of: Inventory): string {
     '',
     '[chain]',
     `endpoints = ["ws://127.0.0.1:${of.devchainPort}"]`,
+    '# The development chain has pulses of its own: the network is not asked.',
+    'drand = []',
     `stall_ms = ${Math.max(10_000, of.blockMs * 5)}`,
     '',
     '[wallet]',
