@@ -237,6 +237,7 @@ async function fetchAndValidate(
       window.hash,
       '--checkpoint',
       checkpointFolder,
+      ...(loaded.config.environment.datasets === '' ? [] : ['--datasets', loaded.config.environment.datasets]),
     ],
     io,
   )
