@@ -39,7 +39,7 @@ await t.test('a lease', { skip: natsServerAbsent }, async t => {
     await lease.release()
   })
 
-  await t.test('is another holder’s only after it was given back, under a larger fence', async t => {
+  await t.test("is another holder's only after it was given back, under a larger fence", async t => {
     const first = await holdLease(broker, 'LEASES', 'turns', 'a', options)
     const told: string[] = []
     let obtained = false
@@ -56,7 +56,7 @@ await t.test('a lease', { skip: natsServerAbsent }, async t => {
     await second.release()
   })
 
-  await t.test('of a holder that died ends by the server’s clock', async t => {
+  await t.test("of a holder that died ends by the server's clock", async t => {
     // A connection of its own, killed without a word: nothing renews and nothing gives back.
     const dying = await brokerOf(t, server)
     const dead = await holdLease(dying, 'LEASES', 'dead', 'a', options)

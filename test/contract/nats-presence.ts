@@ -59,7 +59,7 @@ await t.test('presence', { skip: natsServerAbsent }, async t => {
     t.same(await keys(name), [])
   })
 
-  await t.test('of one that died ends by the server’s clock, and who watches is told', async t => {
+  await t.test("of one that died ends by the server's clock, and who watches is told", async t => {
     const name = await bucket('DEATH')
     const dying = await brokerOf(t, server)
     bePresent(dying, name, 'g', () => utf8.encode('alive'), { everyMs: EVERY_MS, signal })
