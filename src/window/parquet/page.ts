@@ -3,10 +3,8 @@ import { bitWidthOf, readHybrid } from './hybrid.js'
 import type { Codec, PhysicalType, SchemaNode } from './read-footer.js'
 import { isInteger, isStruct, ThriftReader } from './thrift-reader.js'
 import { UnreadableFile } from './unreadable.js'
-import { ENCODING, readValues, type Values } from './values.js'
+import { ENCODING, MAX_PAGE_BYTES, readValues, type Values } from './values.js'
 
-/** Largest page read here, bytes uncompressed. The reference's writer puts 1,024 rows of commitments into a page, 20–150 KB each. */
-export const MAX_PAGE_BYTES = 192 * 1024 * 1024
 /** Most values read from one page: with levels about 80 MB of arrays. */
 const MAX_PAGE_VALUES = 8 * 1024 * 1024
 

@@ -3,6 +3,9 @@ import { readHybrid } from './hybrid.js'
 import type { PhysicalType } from './read-footer.js'
 import { UnreadableFile } from './unreadable.js'
 
+/** Largest page read here, bytes uncompressed. The reference's writer puts 1,024 rows of commitments into a page, 20–150 KB each. */
+export const MAX_PAGE_BYTES = 192 * 1024 * 1024
+
 /** Byte strings as slices of one buffer: value i is bytes [starts[i], ends[i]). */
 export interface ByteStrings {
   bytes: Uint8Array
@@ -67,27 +70,59 @@ export function readValues(
       if (physical === 'INT64') return delta(bytes, at, count, new BigInt64Array(count)).values
       throw new Error(`delta values of type ${physical}`)
     }
-    case ENCODING.DELTA_LENGTH_BYTE_ARRAY: {
+    case ENCODING.DELTA_LENGTH_BYTE_ARRAY:
       if (physical !== 'BYTE_ARRAY') throw new Error(`delta lengths for type ${physical}`)
-      const lengths = delta(bytes, at, count, new Int32Array(count))
-      const strings: ByteStrings = { bytes, starts: new Uint32Array(count), ends: new Uint32Array(count) }
-      let from = lengths.end
-      for (let i = 0; i < count; i++) {
-        const length = lengths.values[i] as number
-        if (length < 0 || from + length > bytes.length) throw new Error('the page ends early')
-        strings.starts[i] = from
-        from += length
-        strings.ends[i] = from
-      }
-      return strings
-    }
+      return lengthsThenBytes(bytes, at, count)
+    case ENCODING.DELTA_BYTE_ARRAY:
+      if (physical !== 'BYTE_ARRAY') throw new Error(`delta strings for type ${physical}`)
+      return prefixed(bytes, at, count)
     case ENCODING.BYTE_STREAM_SPLIT:
       return plain(unsplit(bytes, at, widthOf(physical), count), 0, physical, count)
-    case ENCODING.DELTA_BYTE_ARRAY:
-      throw new UnreadableFile('beyond_limits', `column pages in encoding ${encoding} are not read here`)
     default:
       throw new Error(`there is no encoding ${encoding}`)
   }
+}
+
+function lengthsThenBytes(bytes: Uint8Array, at: number, count: number): ByteStrings {
+  const lengths = delta(bytes, at, count, new Int32Array(count))
+  const strings: ByteStrings = { bytes, starts: new Uint32Array(count), ends: new Uint32Array(count) }
+  let from = lengths.end
+  for (let i = 0; i < count; i++) {
+    const length = lengths.values[i] as number
+    if (length < 0 || from + length > bytes.length) throw new Error('the page ends early')
+    strings.starts[i] = from
+    from += length
+    strings.ends[i] = from
+  }
+  return strings
+}
+
+/** Each string repeats the beginning of the one before: a small page can hold very long ones, so they are added up first. */
+function prefixed(bytes: Uint8Array, at: number, count: number): ByteStrings {
+  const prefixes = delta(bytes, at, count, new Int32Array(count))
+  const suffixes = lengthsThenBytes(bytes, prefixes.end, count)
+  const starts = new Uint32Array(count)
+  const ends = new Uint32Array(count)
+  let total = 0
+  let previous = 0
+  for (let i = 0; i < count; i++) {
+    const prefix = prefixes.values[i] as number
+    if (prefix < 0 || prefix > previous) throw new Error('a string repeats more than the one before has')
+    previous = prefix + (suffixes.ends[i] as number) - (suffixes.starts[i] as number)
+    starts[i] = total
+    total += previous
+    ends[i] = total
+    if (total > MAX_PAGE_BYTES)
+      throw new UnreadableFile('beyond_limits', `a page unpacks to more than the ${MAX_PAGE_BYTES} bytes read here`)
+  }
+  const joined = new Uint8Array(total)
+  for (let i = 0; i < count; i++) {
+    const prefix = prefixes.values[i] as number
+    const start = starts[i] as number
+    if (prefix > 0) joined.copyWithin(start, starts[i - 1] as number, (starts[i - 1] as number) + prefix)
+    joined.set(bytes.subarray(suffixes.starts[i], suffixes.ends[i]), start + prefix)
+  }
+  return { bytes: joined, starts, ends }
 }
 
 function plain(bytes: Uint8Array, at: number, physical: PhysicalType, count: number): Values {
