@@ -23,13 +23,16 @@ up: setup
 down:
 	@if [ -f dist/supervisor/main.js ]; then $(GRAIL) down; else echo "nothing was ever started here"; fi
 
-test: setup
+test:
+	@bash supervisor/setup/all.sh test
 	@bash test/run.sh all
 
-fast: setup
+fast:
+	@bash supervisor/setup/node.sh
 	@bash test/run.sh fast
 
 lint:
+	@bash supervisor/setup/node.sh
 	@npx --no-install biome check .
 	@npx --no-install eslint .
 

@@ -16,7 +16,7 @@ const script = join(packageRoot, 'test', 'window', 'parquet-read.py')
 const sample = join(sharedFolder, 'spec', 'vectors', 'head_window_1group.parquet')
 
 /** A Python that has pyarrow, the library the reference reads with. */
-const python = [process.env.PYARROW_PYTHON, join(packageRoot, '.venv', 'bin', 'python')].find(candidate => {
+const python = [process.env.PYARROW_PYTHON, join(packageRoot, '.venv-test', 'bin', 'python')].find(candidate => {
   if (candidate === undefined || !existsSync(candidate)) return false
   try {
     execFileSync(candidate, ['-c', 'import pyarrow.parquet'], { stdio: 'ignore' })
@@ -27,7 +27,7 @@ const python = [process.env.PYARROW_PYTHON, join(packageRoot, '.venv', 'bin', 'p
 })
 const skip =
   python === undefined &&
-  'no Python with pyarrow: .venv has none and PYARROW_PYTHON names none; hyparquet judges instead'
+  'no Python with pyarrow: supervisor/setup/test-python.sh makes one; hyparquet judges instead'
 
 t.test(
   'pyarrow reads the file value for value, with the schema, types, metadata and codec of the reference',
