@@ -26,8 +26,7 @@ const python = [process.env.PYARROW_PYTHON, join(packageRoot, '.venv-test', 'bin
   }
 })
 const skip =
-  python === undefined &&
-  'no Python with pyarrow: supervisor/setup/test-python.sh makes one; hyparquet judges instead'
+  python === undefined && 'no Python with pyarrow: supervisor/setup/test-python.sh makes one; hyparquet judges instead'
 
 t.test(
   'pyarrow reads the file value for value, with the schema, types, metadata and codec of the reference',

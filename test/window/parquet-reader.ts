@@ -242,33 +242,28 @@ t.test('a page that would unpack to more than it says is refused, whatever its c
   ]
   for (const [name, codec, packed] of bombs) {
     const int = (value: number) => ({ type: THRIFT.I32, value: BigInt(value) })
-    const page = Buffer.concat([
-      writeThrift(
-        new Map([
-          [1, int(0)],
-          [2, int(1_000)],
-          [3, int(packed.length)],
-          [
-            5,
-            {
-              type: THRIFT.STRUCT,
-              value: new Map([1, 2, 3, 4].map(id => [id, int(id === 1 ? 16 : id === 2 ? 0 : 3)])),
-            },
-          ],
-        ]),
-      ),
-      packed,
+    const dataPage: ThriftStruct = new Map([
+      [1, int(16)],
+      [2, int(0)],
+      [3, int(3)],
+      [4, int(3)],
     ])
+    const pageHeader: ThriftStruct = new Map([
+      [1, int(0)],
+      [2, int(1_000)],
+      [3, int(packed.length)],
+    ])
+    pageHeader.set(5, { type: THRIFT.STRUCT, value: dataPage })
+    const page = Buffer.concat([writeThrift(pageHeader), packed])
     const good = await windowFileBytes(header, GRAIL_V5, groupOfRows(0))
     const length = new DataView(good.buffer, good.byteOffset).getUint32(good.length - 8, true)
     const data = good.subarray(0, good.length - 8 - length)
     const footer = footerOf(good)
     for (const rowGroup of footer.rowGroups) {
       const meta = metaOf(rowGroup, 0)
-      meta
-        .set(4, int(codec))
-        .set(7, long(BigInt(page.length)))
-        .set(9, long(BigInt(data.length)))
+      meta.set(4, int(codec))
+      meta.set(7, long(BigInt(page.length)))
+      meta.set(9, long(BigInt(data.length)))
       meta.delete(11)
     }
     const bytes = Uint8Array.from(Buffer.concat([data, page, footerBytes(footer, 16, 'x')]))
