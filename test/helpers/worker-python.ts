@@ -22,3 +22,12 @@ export async function runWorkerPython(file: string, ...args: string[]): Promise<
   })
   return stdout
 }
+
+/** Output of a module of the worker that is run as a program. */
+export async function runWorkerModule(module: string, ...args: string[]): Promise<string> {
+  const { stdout } = await run(workerPython, ['-m', module, ...args], {
+    cwd: join(packageRoot, 'src', 'engine'),
+    env: { PYTHONDONTWRITEBYTECODE: '1', OMP_WAIT_POLICY: 'PASSIVE' },
+  })
+  return stdout
+}

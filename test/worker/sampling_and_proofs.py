@@ -1,4 +1,4 @@
-"""Holds sampling and proofs against the simplest way to compute the same: one JSON object of named verdicts on stdout."""
+"""Sampling and proofs against the simplest way to compute the same: named verdicts, as JSON on stdout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy
 import torch
 
 from worker.model import load
-from worker.prove import Prover, ProofSettings
+from worker.prove import ProofSettings, Prover
 from worker.sample import Sampling, draw, sample_group
 
 torch.set_num_threads(1)
@@ -118,7 +118,10 @@ for sequence, proof in list(zip(sequences, single))[:4]:
             step[token] = step[token] / 1.2 if step[token] > 0 else step[token] * 1.2
         chosen.append(float((step / 0.7).softmax(0)[sequence[t]]))
     close = lambda a, b: math.isclose(a, b, rel_tol=1e-3, abs_tol=1e-6)  # noqa: E731
-    say("log-probabilities are those of the untempered softmax", numpy.allclose(proof.logprobs.numpy(), logprobs, atol=1e-4))
+    say(
+        "log-probabilities are those of the untempered softmax",
+        numpy.allclose(proof.logprobs.numpy(), logprobs, atol=1e-4),
+    )
     say("p(EOS) is that of the last step", close(proof.p_eos, float(raw[-2].softmax(0)[EOS])))
     say(
         "the figures are numpy's of the tempered, penalised probabilities",
@@ -131,11 +134,21 @@ for sequence, proof in list(zip(sequences, single))[:4]:
 longest = max(len(sequence) for sequence in sequences)
 batched = Prover(settings, 5)
 rows5 = batched.prove(loaded, sequences, len(prompt), coefficients, asked, nothing)
-say("padding leaves log-probabilities as they are, but for rounding", all(torch.allclose(a.logprobs, b.logprobs, atol=1e-4) for a, b in zip(single, rows5)))
-say("every proof of a batch belongs to its sequence", all(a.sketches.shape == b.sketches.shape for a, b in zip(single, rows5)))
+say(
+    "padding leaves log-probabilities as they are, but for rounding",
+    all(torch.allclose(a.logprobs, b.logprobs, atol=1e-4) for a, b in zip(single, rows5)),
+)
+say(
+    "every proof of a batch belongs to its sequence",
+    all(a.sketches.shape == b.sketches.shape for a, b in zip(single, rows5)),
+)
 for i in (0, 7, 15):
     again = batched.prove(loaded, [sequences[i]], len(prompt), coefficients, asked, nothing, longest)[0]
-    same = torch.equal(again.sketches, rows5[i].sketches) and torch.equal(again.logprobs, rows5[i].logprobs) and again.dist == rows5[i].dist
+    same = (
+        torch.equal(again.sketches, rows5[i].sketches)
+        and torch.equal(again.logprobs, rows5[i].logprobs)
+        and again.dist == rows5[i].dist
+    )
     say("a replay of a batched proof is exact when told the padded length", same)
 
 
@@ -155,6 +168,9 @@ crowded = Crowded(settings, 16)
 halved = crowded.prove(loaded, sequences, len(prompt), coefficients, asked, nothing)
 say("out of memory halves the rows until they fit, for good", crowded.rows == 4 and len(halved) == 16)
 say("all batches of a group have the group's padded length", crowded.shapes == [longest] * 4)
-say("halved batches give the same proofs", all(torch.allclose(a.logprobs, b.logprobs, atol=1e-4) for a, b in zip(single, halved)))
+say(
+    "halved batches give the same proofs",
+    all(torch.allclose(a.logprobs, b.logprobs, atol=1e-4) for a, b in zip(single, halved)),
+)
 
 json.dump(verdicts, sys.stdout)

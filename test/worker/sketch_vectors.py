@@ -38,7 +38,10 @@ answer: dict[str, Any] = {
         for buckets in (8, 16)
     },
     "doubles": [
-        [int(log_buckets(torch.tensor([float.fromhex(case["hex"])], dtype=torch.float64), buckets)[0]) for buckets in (8, 16)]
+        [
+            int(log_buckets(torch.tensor([float.fromhex(case["hex"])], dtype=torch.float64), buckets)[0])
+            for buckets in (8, 16)
+        ]
         for case in cases("log_bucket.json")
     ],
     "sketches": [
@@ -60,7 +63,11 @@ for case in cases("weights_hash.json"):
     data = b""
     for name, tensor in case["tensors"].items():
         raw = bytes.fromhex(tensor["le_hex"])
-        header[name] = {"dtype": DTYPES[tensor["dtype"]], "shape": tensor["shape"], "data_offsets": [len(data), len(data) + len(raw)]}
+        header[name] = {
+            "dtype": DTYPES[tensor["dtype"]],
+            "shape": tensor["shape"],
+            "data_offsets": [len(data), len(data) + len(raw)],
+        }
         data += raw
     text = json.dumps(header).encode()
     with tempfile.TemporaryDirectory() as folder:

@@ -29,7 +29,7 @@ def main() -> None:
     import torch
 
     from .model import pick_attention, pick_device
-    from .prove import Prover, ProofSettings
+    from .prove import ProofSettings, Prover
     from .refusal import Refusal
     from .serve import Worker, server
 
@@ -55,8 +55,8 @@ def main() -> None:
     with os.fdopen(REPORT_FD, "w") as report:
         report.write(json.dumps({"port": listening.server_address[1]}) + "\n")
     print(
-        f"worker {os.getpid()}: {device} {settings['dtype']} {attention}, {torch.get_num_threads()} threads, {rows} rows per proof, "
-        f"up in {time.monotonic() - started:.1f} s",
+        f"worker {os.getpid()}: {device} {settings['dtype']} {attention}, {torch.get_num_threads()} threads, "
+        f"{rows} rows per proof, up in {time.monotonic() - started:.1f} s",
         file=sys.stderr,
         flush=True,
     )

@@ -37,7 +37,14 @@ def from_hub(name: str, folder: Path) -> bool:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
-    patterns = ["config.json", "generation_config.json", "*.safetensors", "tokenizer*", "special_tokens_map.json", "*.jinja"]
+    patterns = [
+        "config.json",
+        "generation_config.json",
+        "*.safetensors",
+        "tokenizer*",
+        "special_tokens_map.json",
+        "*.jinja",
+    ]
     try:
         snapshot_download(name, local_dir=folder, allow_patterns=patterns, etag_timeout=HUB_TIMEOUT_S)
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
@@ -122,12 +129,18 @@ def build(options: argparse.Namespace) -> None:
         found = json.loads((out / "metadata.json").read_text())
         other = [key for key, value in wanted.items() if found.get(key) != value]
         if other:
-            raise SystemExit(f"checkpoint: {out} holds another checkpoint (differs in {', '.join(other)}): remove it, or name another folder")
+            raise SystemExit(
+                f"checkpoint: {out} holds another checkpoint (differs in {', '.join(other)}): "
+                "remove it, or name another folder"
+            )
         return say(f"{out} is there")
     partial = out.parent / f".{out.name}.{os.getpid()}.{uuid.uuid4().hex}.partial"
     partial.mkdir(parents=True)
     try:
         fetch(options.model, partial, options.dtype)
+        for needed in ("config.json", "tokenizer.json", "tokenizer_config.json", "*.safetensors"):
+            if not any(partial.glob(needed)):
+                raise SystemExit(f"checkpoint: {options.model} has no {needed}: it is not a model that can be mined with")
         install_template(partial, options.thinking_mode)
         say("digesting")
         from .weights import weights_hash

@@ -39,10 +39,13 @@ def read_tokenizer(file: Path) -> tuple[Tokenizer, dict[str, Any]]:
     merges = [tuple(merge.split(" ")) for merge in field("merges")]
     tokenizer = Tokenizer(BPE(vocab={token: id for id, token in enumerate(tokens)}, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)]
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    control = [token for token, type in zip(tokens, field("token_type")) if type == CONTROL]
+    control = [token for token, type in zip(tokens, field("token_type"), strict=True) if type == CONTROL]
     tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in control])
     config = {
         "bos_token": tokens[field("bos_token_id")],

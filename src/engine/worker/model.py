@@ -57,7 +57,8 @@ def pick_attention(wanted: str, device: torch.device) -> str:
         return "sdpa"
     if importlib.util.find_spec("flash_attn") is None:
         raise Refusal(
-            "flash-attn is not installed, and validators prove with it; install it, or set attention to sdpa for a rehearsal",
+            "flash-attn is not installed, and validators prove with it; install it, "
+            "or set attention to sdpa for a rehearsal",
             "never",
         )
     return "flash_attention_2"
@@ -75,21 +76,30 @@ def read_eos(folder: Path) -> int:
 
 
 def load(
-    folder: Path, window: int, model_name: str, expected_hash: str, device: torch.device, dtype: torch.dtype, attention: str
+    folder: Path,
+    window: int,
+    model_name: str,
+    expected_hash: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    attention: str,
 ) -> Loaded:
-    """Loads weights and facts; refuses ('never') a folder whose weights have another digest than expected ('' = any)."""
+    """Loads weights and facts; refuses ('never') weights of another digest than expected ('' = any)."""
     for needed in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         if not (folder / needed).is_file():
             raise Refusal(f"{folder} has no {needed}: is it a checkpoint folder?", "never")
     if not any(folder.glob("*.safetensors")):
-        raise Refusal(f"{folder} has no *.safetensors: the transformers engine needs a checkpoint with weights", "never")
+        raise Refusal(
+            f"{folder} has no *.safetensors: the transformers engine needs a checkpoint with weights", "never"
+        )
     found_hash = weights_hash(folder)
     if expected_hash and found_hash != expected_hash:
         raise Refusal(f"{folder}: weights hash is {found_hash}, expected {expected_hash}", "never")
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, attn_implementation=attention, local_files_only=True, use_safetensors=True
     )
-    model = model.to(device).eval()
+    model.to(device)  # type: ignore[arg-type]
+    model.eval()  # type: ignore[no-untyped-call]
     config = model.config
     eos = read_eos(folder)
     pad = config.pad_token_id if config.pad_token_id is not None else eos

@@ -11,8 +11,9 @@ replay must be told that length. A GPU out of memory halves the rows for good, s
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -107,10 +108,16 @@ class Prover:
         return hidden
 
     def _proof(
-        self, loaded: Loaded, states: Tensor, sequence: list[int], prompt_length: int, weights: Tensor, sampling: Sampling
+        self,
+        loaded: Loaded,
+        states: Tensor,
+        sequence: list[int],
+        prompt_length: int,
+        weights: Tensor,
+        sampling: Sampling,
     ) -> Proof:
         tokens = torch.tensor(sequence, device=loaded.device)
-        head = loaded.model.get_output_embeddings()
+        head = loaded.model.get_output_embeddings()  # type: ignore[no-untyped-call]
         first_seen = None
         if sampling.repetition_penalty != 1.0:
             positions = torch.arange(len(sequence), device=loaded.device)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import torch
 from torch import Tensor
@@ -43,7 +43,9 @@ def draw(logits: Tensor, sampling: Sampling) -> Tensor:
 
 
 @torch.inference_mode()
-def sample_group(loaded: Loaded, prompt: list[int], count: int, sampling: Sampling, checkpoint: Callable[[], None]) -> list[list[int]]:
+def sample_group(
+    loaded: Loaded, prompt: list[int], count: int, sampling: Sampling, checkpoint: Callable[[], None]
+) -> list[list[int]]:
     """Completions, each ending with the tokenizer's EOS or exactly max_tokens long.
 
     The prompt is read once and its cache repeated; rows that have ended leave the batch. checkpoint() is called before

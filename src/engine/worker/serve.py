@@ -9,12 +9,12 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import msgpack
 import numpy
@@ -61,7 +61,9 @@ class Worker:
                 raise Refusal("no checkpoint is loaded", "later", 1_000)
             if request is not None:
                 if request["profile"] != self.profile:
-                    raise Refusal(f"asked for profile {request['profile']!r}, this worker proves for {self.profile!r}", "never")
+                    raise Refusal(
+                        f"asked for profile {request['profile']!r}, this worker proves for {self.profile!r}", "never"
+                    )
                 held = self.loaded.facts.checkpoint_window
                 if request["checkpoint_window"] != held:
                     raise Refusal(f"asked for checkpoint {request['checkpoint_window']}, but {held} is loaded", "never")
@@ -77,8 +79,13 @@ class Worker:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
             self.loaded = load(
-                folder, request["checkpoint_window"], request["model_name"], request["weights_hash"],
-                self.device, self.dtype, self.attention,
+                folder,
+                request["checkpoint_window"],
+                request["model_name"],
+                request["weights_hash"],
+                self.device,
+                self.dtype,
+                self.attention,
             )
             return self.loaded.facts.wire()
 
@@ -105,8 +112,12 @@ class Worker:
             completions = sample_group(loaded, prompt, request["group_size"], sampling, on_time)
             generated = time.monotonic()
             proofs = self.prover.prove(
-                loaded, [prompt + completion for completion in completions], len(prompt),
-                _ints(request["coefficients"], "<i1"), sampling, on_time,
+                loaded,
+                [prompt + completion for completion in completions],
+                len(prompt),
+                _ints(request["coefficients"], "<i1"),
+                sampling,
+                on_time,
             )
             eos = loaded.facts.eos_token_id
             rollouts = [
@@ -115,7 +126,7 @@ class Worker:
                     "finish": "eos" if completion[-1] == eos else "length",
                     **proof.wire(),
                 }
-                for completion, proof in zip(completions, proofs)
+                for completion, proof in zip(completions, proofs, strict=True)
             ]
             timings = {"generate": generated - started, "prove": time.monotonic() - generated}
             return {"rollouts": rollouts, "timings": timings, **loaded.facts.wire()}
@@ -125,13 +136,18 @@ class Worker:
         with self.model(request, LONGEST_WAIT_S) as loaded:
             _check_ids(tokens, loaded.facts)
             proofs = self.prover.prove(
-                loaded, [tokens], request["prompt_length"], _ints(request["coefficients"], "<i1"),
-                Sampling(**request["generation_params"]), checkpoint, request["padded_length"],
+                loaded,
+                [tokens],
+                request["prompt_length"],
+                _ints(request["coefficients"], "<i1"),
+                Sampling(**request["generation_params"]),
+                checkpoint,
+                request["padded_length"],
             )
             return proofs[0].wire()
 
     def health(self, checkpoint: Checkpoint) -> dict[str, Any]:
-        """Proves that the model generates and proves, by doing both for a few tokens; while it is busy, that is proof enough."""
+        """Generates and proves a few tokens; a worker that is busy doing so for a group need not."""
         if self.lock.locked():
             return {"busy": True}
         with self.model(None, LONGEST_WAIT_S) as loaded:
@@ -189,7 +205,9 @@ def server(worker: Worker) -> ThreadingHTTPServer:
                 self.close_connection = True
             except Refusal as refusal:
                 status = {"never": 422, "later": 503, "deadline": 408}[refusal.next]
-                self._send(status, {"error": str(refusal), "next": refusal.next, "retry_after_ms": refusal.retry_after_ms})
+                self._send(
+                    status, {"error": str(refusal), "next": refusal.next, "retry_after_ms": refusal.retry_after_ms}
+                )
             except (KeyError, TypeError, ValueError, msgpack.UnpackException) as error:
                 traceback.print_exc()
                 self._send(400, {"error": f"malformed request: {type(error).__name__}: {error}", "next": "never"})

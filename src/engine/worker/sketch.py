@@ -32,5 +32,5 @@ def sketches(hidden: Tensor, coefficients: Tensor, buckets: int) -> Tensor:
     """
     index = hidden.abs().topk(coefficients.numel(), dim=-1).indices.sort(dim=-1).values
     chosen = log_buckets(hidden.gather(-1, index), buckets)
-    # |sum| <= 16 * 7 * 127, far inside int64; torch's % takes the sign of the divisor, so negative sums wrap to q - |s|.
+    # |sum| <= 16 * 7 * 127, far inside int64; torch's % takes the divisor's sign: negative sums wrap.
     return (chosen * coefficients.to(torch.int64)).sum(dim=-1) % PRIME_Q

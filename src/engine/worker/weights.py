@@ -11,7 +11,7 @@ import xxhash
 
 
 def weights_hash(folder: Path) -> str:
-    """xxh3-128, hex, over the raw bytes of all tensors in the folder's safetensors files, in the order of their names."""
+    """xxh3-128, hex, over the raw bytes of all tensors in the folder's safetensors files, ordered by name."""
     digest = xxhash.xxh3_128()
     tensors: dict[str, memoryview] = {}
     for file in sorted(folder.glob("*.safetensors")):
