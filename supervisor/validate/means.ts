@@ -1,11 +1,12 @@
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { readCheckpoint } from '../../src/checkpoint/folder.js'
 import type { Checkpoint } from '../../src/checkpoint/metadata.js'
 import { type EngineName, openEngine } from '../../src/engine/index.js'
 import { openEnvironment } from '../../src/environment/index.js'
 import { loadTokenizer, type Tokenizer } from '../../src/environment/tokenizer.js'
+import { packageRoot } from '../../src/package-root.js'
 import type { Profile } from '../../src/protocol/profile.js'
 import type { VerifySignature } from '../../src/protocol/signatures.js'
 import type { JudgeOptions } from '../../src/validation/index.js'
@@ -64,7 +65,10 @@ export async function openMeans(options: MeansOptions): Promise<Means> {
     const engine =
       options.engine === 'rehearsal'
         ? openEngine('rehearsal', { profile: options.profile })
-        : openEngine(options.engine, { profile: options.profile, python: options.python ?? '.venv/bin/python' })
+        : openEngine(options.engine, {
+            profile: options.profile,
+            python: resolve(options.python ?? join(packageRoot, '.venv', 'bin', 'python')),
+          })
     closers.push(() => engine.close())
     try {
       means.options.model = await engine.start(checkpoint, options.signal)
