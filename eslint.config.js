@@ -3,7 +3,7 @@
 import tseslint from 'typescript-eslint'
 
 export default tseslint.config({
-  files: ['src/**/*.ts', 'nats/**/*.ts', 'actors/**/*.ts', 'supervisor/**/*.ts', 'test/**/*.ts'],
+  files: ['src/**/*.ts', 'nats/**/*.ts', 'actors/**/*.ts', 'supervisor/**/*.ts', 'test/**/*.ts', 'bench/**/*.ts'],
   plugins: { '@typescript-eslint': tseslint.plugin },
   languageOptions: { parser: tseslint.parser, parserOptions: { projectService: true } },
   rules: {
