@@ -12,6 +12,9 @@ export interface AggregatorParts extends AssemblyParts {
   leaseMs: number
 }
 
+/** Windows that are known to have been assembled: more than can be followed at once. */
+const REMEMBERED = 32
+
 /**
  * Takes staged groups of the open window as they come, judges, signs and writes them, and hands out equal-sized parts.
  * Its state is the journal: killed at any moment, it begins the file again under a new attempt.
@@ -48,12 +51,12 @@ export async function runAggregator(parts: AggregatorParts, signal: AbortSignal)
         return
       }
       const done = assemble(window, parts, active)
-        .then(result => report(window, result))
+        .then(result => result && report(window, result))
         .catch(error => {
           if (!active.aborted) log.error({ window: window.window, err: error }, 'assembly ended by an error')
         })
-        .finally(() => running.delete(key))
       running.set(key, done)
+      for (const old of [...running.keys()].slice(0, -REMEMBERED)) running.delete(old)
     }
     let ready = false
     const windows = followWindows(broker, { signal: active, log, onChange: window => ready && begin(window) })

@@ -6,6 +6,7 @@ import {
   dropClaimBucket,
   ensureClaimBucket,
   isBrokerError,
+  purgeSubject,
   subjects,
   tell,
 } from '../../nats/index.js'
@@ -41,6 +42,8 @@ const TICK_MS = 200
 const RECONCILE_MS = 1_000
 /** Timers are announced anew only when D moved by more than this, ms: blocks jitter by less. */
 const TIMERS_MOVED_MS = 250
+/** Claims are closed at another time only when the fleet's p90 changed by more than this part of itself. */
+const PACE_MOVED = 0.25
 /** Ledgers kept: the window being mined, the one being verified, their epochs, and the last ones' tails. */
 const LEDGERS_KEPT = 24
 /** Groups and parts are kept for this many windows after their own. */
@@ -101,7 +104,7 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
     },
   })
   await Promise.all([journal.caughtUp, fleet.caughtUp])
-  for (const ledger of ledgers.values()) if (!isOver(ledger)) followClaims(ledger)
+  for (const ledger of ledgers.values()) if (ledger.opened && !isOver(ledger)) followClaims(ledger)
   live = true
 
   const heads = followHeads()
@@ -212,6 +215,10 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
 
   /** Opens the window of the best head, or a new epoch of it when its hash is another one now. */
   async function keepWindow(window: number, head: Head): Promise<void> {
+    // One that an earlier controller was preparing when it died has no timers of its own.
+    for (const ledger of ledgers.values())
+      if (ledger.window < window && stateOf(ledger) === 'preparing')
+        await move(ledger, { type: 'FAILED', reason: 'its last block came before it was prepared' })
     if (newestOf(window)?.final) return
     const hash = window === head.number ? head.hash : await chain.hash(window, signal)
     if (hash === undefined) return
@@ -268,6 +275,7 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
       { signal },
     )
     followClaims(ledger)
+    await forgetUnopened(window)
     const left = Math.round((timers.drainEndMs - clock.now()) / 1000)
     log.info({ window, epoch, hash, secondsToDrain: left }, 'window opened')
     // The next window's bucket is there before the window is.
@@ -329,6 +337,7 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
       await confirm(ledger)
     }
     if (isOver(ledger) && !ledger.summarised) await summarise(ledger)
+    if (ledger.summarised && !ledger.forgotten) await forget(ledger)
   }
 
   /** Has everything that was claimed been settled, and can nothing more be claimed? */
@@ -349,18 +358,25 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
     return [...ledger.claims.keys()].filter(index => done.has(index))
   }
 
-  /** D follows the chain: from the timestamp of W+30 once it is there, extrapolated from the best head until then. */
+  /**
+   * D follows the chain: from the timestamp of W+30 once it is there, extrapolated from the best head until then. Claims close
+   * by the fleet's p90, which the first window learns while it is mined.
+   */
   async function remeasure(ledger: Ledger): Promise<void> {
     if (!ledger.opened || !best || best.number > windowEnd(ledger.window)) return
-    const deadlineMs = deadlineMsOf(ledger.window, best)
+    const p90Ms = p90(groupMs) ?? 0
+    const timers = timersOf(deadlineMsOf(ledger.window, best), tailOf(tails, parts.firstTailMs), p90Ms)
     const now = ledger.machine.context.timers
-    if (Math.abs(deadlineMs - now.deadlineMs) <= TIMERS_MOVED_MS) return
-    const timers = timersOf(deadlineMs, tailOf(tails, parts.firstTailMs), p90(groupMs) ?? 0)
+    const deadlineMoved = Math.abs(timers.deadlineMs - now.deadlineMs) > TIMERS_MOVED_MS
+    const paceMoved =
+      stateOf(ledger) === 'generating' &&
+      Math.abs(timers.claimsCloseMs - now.claimsCloseMs) > TIMERS_MOVED_MS + p90Ms * PACE_MOVED
+    if (!deadlineMoved && !paceMoved) return
     await announce(
       broker,
       timersMoved,
       { window: ledger.window, epoch: ledger.epoch },
-      { timers, why: `block ${best.number}` },
+      { timers, why: deadlineMoved ? `block ${best.number}` : `groups take ${Math.round(p90Ms)} ms` },
       { signal },
     )
     send(ledger, { type: 'TIMERS', timers })
@@ -378,11 +394,8 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
 
   async function summarise(ledger: Ledger): Promise<void> {
     const { window, epoch } = ledger
-    // Nothing was ever promised for a window that was not opened and is long over: a controller that was away says nothing.
     const summary = summaryOf(ledger)
-    ledger.summarised = true
-    const stateNow = stateOf(ledger)
-    if (stateNow === 'done')
+    if (stateOf(ledger) === 'done')
       await announce(
         broker,
         entered,
@@ -391,20 +404,33 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
         { signal },
       )
     await announce(broker, summarised, { window, epoch }, summary, { signal })
+    ledger.summarised = true
     tell(broker, summaryLive, {}, summary)
     parts.say(summaryLine(summary, new Date(clock.now())))
-    await forget(window, epoch)
   }
 
-  /** Lifetimes of design.md §3: claims until the summary, groups and parts for two windows. */
-  async function forget(window: number, epoch: number): Promise<void> {
-    const key = `${window}.${epoch}`
-    following.get(key)?.abort()
+  /**
+   * Lifetimes of design.md §3: claims and re-issued indices until the summary, groups and parts for two windows. Done once by
+   * every controller for every window it knows: the one that summarised it may have died in between.
+   */
+  async function forget(ledger: Ledger): Promise<void> {
+    const { window, epoch } = ledger
+    following.get(`${window}.${epoch}`)?.abort()
     await dropClaimBucket(broker, claimsOf(window, epoch), { signal })
+    await purgeSubject(broker, REISSUE, reissued.matching({ window, epoch }), { signal })
+    ledger.forgotten = true
+    if (newestOf(window + WINDOW_BLOCKS)) return
     for (const store of [parts.rollouts, parts.parts])
       for (const name of await store.names({ signal }))
         if (Number(name.split('/')[0]) < window - (WINDOWS_STAGED - 1) * WINDOW_BLOCKS)
           await store.forget(name, { signal })
+  }
+
+  /** The bucket that was made ahead for a window that no controller was alive to open. */
+  async function forgetUnopened(window: number): Promise<void> {
+    const before = Math.max(...[...ledgers.values()].map(ledger => (ledger.window < window ? ledger.window : 0)))
+    const ahead = before + WINDOW_BLOCKS
+    if (ahead < window) await dropClaimBucket(broker, claimsOf(ahead, 1), { signal })
   }
 
   /** Indices nobody works on go to the reissue queue, lowest first, as long as a group can still be made. */

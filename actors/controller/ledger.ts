@@ -1,8 +1,10 @@
 import { createActor, transition } from 'xstate'
 import type { OwnedClaim } from '../../src/window/claim.js'
 import { firstHole } from '../../src/window/holes.js'
-import type { Summary } from '../../src/window/summary.js'
-import type { Dropped, Sealed } from '../aggregator/messages.js'
+import type { Outcome, Summary } from '../../src/window/summary.js'
+import { type Attempt, foldAttempt, noAttempt } from '../aggregator/attempt.js'
+import type { Dropped } from '../aggregator/messages.js'
+import { indicesOf } from '../aggregator/ranges.js'
 import type { GaveUp, Staged } from '../generator/messages.js'
 import type { JournalEvent } from '../journal.js'
 import type { Uploaded } from '../uploader/messages.js'
@@ -25,12 +27,15 @@ export interface Ledger {
   duplicates: number
   /** How often an index was put on the reissue queue, and when last, unix ms. Not folded: a new controller may repeat itself. */
   reissued: Map<number, { attempt: number; atMs: number }>
-  sealed?: Sealed
+  /** Whose file counts, and its seal. */
+  attempt: Attempt
   uploaded?: Uploaded
   /** Server times, unix ms: when the file was to be sealed and when its object was verified. */
   sealingMs?: number
   uploadedMs?: number
   summarised: boolean
+  /** Its claims and its place on the reissue queue are gone. Not folded: twice is harmless. */
+  forgotten: boolean
 }
 
 const NEVER = Number.MAX_SAFE_INTEGER
@@ -57,7 +62,9 @@ export function emptyLedger(window: number, epoch: number, latestMs: number = NE
     dropped: [],
     duplicates: 0,
     reissued: new Map(),
+    attempt: noAttempt(),
     summarised: false,
+    forgotten: false,
   }
 }
 
@@ -95,9 +102,11 @@ export function fold(ledger: Ledger, event: JournalEvent): void {
     case 'dropped':
       ledger.dropped.push({ index: event.index, event: event.payload })
       break
+    case 'assembling':
+      foldAttempt(ledger.attempt, event)
+      break
     case 'sealed':
-      ledger.sealed = event.payload
-      send(ledger, { type: 'SEALED', rows: event.payload.rows })
+      if (foldAttempt(ledger.attempt, event)) send(ledger, { type: 'SEALED', rows: event.payload.rows })
       break
     case 'assemblyfailed':
       send(ledger, { type: 'FAILED', reason: event.payload.reason })
@@ -116,8 +125,6 @@ export function fold(ledger: Ledger, event: JournalEvent): void {
     case 'summarised':
       ledger.summarised = true
       break
-    // A new attempt replaces a sealed file that never got out: the machine waits for its seal again.
-    case 'assembling':
     case 'part':
     case 'uploadopened':
       break
@@ -149,16 +156,26 @@ export function settled(ledger: Ledger): Set<number> {
   return new Set([...ledger.staged.keys(), ...ledger.gaveUp.keys()])
 }
 
-function expand(ranges: readonly [number, number][]): number[] {
-  return ranges.flatMap(([from, to]) => Array.from({ length: to - from + 1 }, (_, i) => from + i))
+function outcomeOf(ledger: Ledger): Outcome {
+  const state = stateOf(ledger)
+  const { sealed } = ledger.attempt
+  if (state === 'skipped') return 'SKIPPED'
+  if (state === 'failed') return 'MISSED'
+  // Nothing was made, or nothing of what was made could be used.
+  if (!sealed || sealed.rows === 0) return ledger.staged.size === 0 ? 'EMPTY' : 'MISSED'
+  return sealed.truncated ? 'TRUNCATED' : 'UPLOADED'
+}
+
+function whyEmpty({ staged }: Ledger): string {
+  return staged.size === 0 ? 'no group was staged' : `none of ${staged.size} staged groups could be written`
 }
 
 /** The fleet's summary of a window that is over. */
 export function summaryOf(ledger: Ledger): Summary {
-  const { window, epoch, sealed, uploaded, opened } = ledger
+  const { window, epoch, uploaded, opened } = ledger
+  const { sealed } = ledger.attempt
   const context = ledger.machine.context
-  const inFile = sealed ? expand(sealed.indices) : []
-  const present = new Set(inFile)
+  const present = indicesOf(sealed?.indices ?? [])
   const claimed = [...ledger.claims.keys()]
   const hole = claimed.length > 0 ? firstHole([...present, Math.max(...claimed) + 1]) : undefined
   const dropped: Record<string, number> = {}
@@ -167,24 +184,14 @@ export function summaryOf(ledger: Ledger): Summary {
   }
   for (const { event } of ledger.dropped) count(event.reason)
   for (const { reason } of ledger.gaveUp.values()) count(reason)
-  const state = stateOf(ledger)
-  const outcome =
-    state === 'skipped'
-      ? 'SKIPPED'
-      : state === 'failed'
-        ? 'MISSED'
-        : sealed === undefined || sealed.rows === 0
-          ? 'EMPTY'
-          : sealed.truncated
-            ? 'TRUNCATED'
-            : 'UPLOADED'
+  const outcome = outcomeOf(ledger)
   const seconds: Record<string, number> = {}
   if (sealed)
     Object.assign(seconds, { read: sealed.seconds.read, encode: sealed.seconds.encode, seal: sealed.seconds.tail })
   if (uploaded) Object.assign(seconds, { complete: uploaded.seconds.complete, verify: uploaded.seconds.verify })
   if (ledger.sealingMs !== undefined && ledger.uploadedMs !== undefined)
     seconds.tail = (ledger.uploadedMs - ledger.sealingMs) / 1000
-  const reason = context.reason !== '' ? context.reason : outcome === 'EMPTY' ? 'no group was staged' : undefined
+  const reason = context.reason !== '' ? context.reason : sealed?.rows === 0 ? whyEmpty(ledger) : undefined
   return {
     actor: 'fleet',
     window,

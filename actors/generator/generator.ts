@@ -55,7 +55,8 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
   const { broker, log, clock, instance, boot } = parts
   const changed = bell()
   const pace = measurePace()
-  const inFlight = new Map<number, OpenWindow>()
+  /** By window, epoch and index: those of a window that was taken back may still be on their way out. */
+  const inFlight = new Map<string, { window: OpenWindow; index: number }>()
   const tallies = new Map<string, Tally>()
   let claims = 0
   let state = 'starting'
@@ -75,7 +76,8 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
     FLEET,
     instance,
     () => {
-      const [working] = inFlight.values()
+      const working = [...inFlight.values()]
+      const newest = working.at(-1)?.window
       const now: Presence = {
         role: 'generator',
         instance,
@@ -87,8 +89,8 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
         state,
         gpus: parts.gpus,
         engine: workshop?.engine.name ?? '',
-        inFlight: [...inFlight.keys()],
-        ...(working ? { window: working.window, epoch: working.epoch } : {}),
+        inFlight: working.filter(({ window }) => window === newest).map(({ index }) => index),
+        ...(newest ? { window: newest.window, epoch: newest.epoch } : {}),
         ...(workshop ? { checkpointWindow: workshop.metadata.window } : {}),
         ...(pace.groupMs() === undefined ? {} : { groupMs: pace.groupMs() }),
       }
@@ -147,6 +149,16 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
     )
   }
 
+  function begin(window: OpenWindow, index: number): void {
+    inFlight.set(`${window.window}.${window.epoch}.${index}`, { window, index })
+    presence.poke()
+  }
+
+  function end(window: OpenWindow, index: number): void {
+    inFlight.delete(`${window.window}.${window.epoch}.${index}`)
+    presence.poke()
+  }
+
   /** Takes an index: one left by a dead generator if there is any, else a new one. undefined: nothing to take just now. */
   async function take(window: OpenWindow): Promise<number | undefined> {
     const left = await pullOne(broker, REISSUE, REISSUE_CONSUMER, { signal, expiresMs: REISSUE_WAIT_MS })
@@ -157,8 +169,7 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
         return undefined
       }
       // Listed before it leaves the queue: between the two the controller must see it in one place at least.
-      inFlight.set(holes.index, window)
-      presence.poke()
+      begin(window, holes.index)
       await left.settle(done, { signal })
       log.info({ window: window.window, index: holes.index }, 'took over an index of a dead generator')
       return holes.index
@@ -182,8 +193,7 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
       },
     )
     claims++
-    inFlight.set(index, window)
-    presence.poke()
+    begin(window, index)
     return index
   }
 
@@ -210,10 +220,15 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
         return
       }
       const stagingMs = clock.now()
+      const leftMs = window.timers.drainEndMs - stagingMs
+      if (leftMs <= 0) {
+        await giveUp(window, index, 'late', `made ${-leftMs} ms after draining had ended`)
+        return
+      }
       const blob = encodeGroup(group)
       const digest = digestOf(blob)
       const object = stagedObject(window.window, window.epoch, index, digest)
-      const patience = { signal: AbortSignal.any([signal, window.worthless]) }
+      const patience = { signal: AbortSignal.any([signal, window.worthless]), giveUpAfterMs: leftMs }
       await parts.rollouts.put(object, blob, patience)
       const seconds = { ...group.seconds, stage: (clock.now() - stagingMs) / 1000 }
       await announce(
@@ -244,8 +259,7 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
       if (error instanceof RewardError) await giveUp(window, index, 'judge-broken', error.message)
       else log.error({ window: window.window, index, err: error }, 'group lost: left for another generator')
     } finally {
-      inFlight.delete(index)
-      presence.poke()
+      end(window, index)
     }
   }
 
@@ -284,8 +298,7 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
         await giveUp(window, index, 'engine-refused', error.message)
       else if (!until.aborted)
         log.error({ window: window.window, index, err: error }, 'engine failed: index left for another generator')
-      inFlight.delete(index)
-      presence.poke()
+      end(window, index)
       return undefined
     } finally {
       clearTimeout(timer)

@@ -1,13 +1,21 @@
 import { announce, type Store } from '../../nats/index.js'
 import { type Bucket, BucketError, type PartFacts } from '../../src/bucket/bucket.js'
 import { multipartEtag, singleEtag } from '../../src/bucket/expected.js'
-import { completeUpload, putObject, sendPart as sendPartTo, verifyObject, withRetry } from '../../src/bucket/upload.js'
+import {
+  cleanUploads,
+  completeUpload,
+  putObject,
+  sendPart as sendPartTo,
+  verifyObject,
+  withRetry,
+} from '../../src/bucket/upload.js'
 import { objectKey } from '../../src/window/object.js'
 import type { ActorParts } from '../actor.js'
+import { foldAttempt, noAttempt } from '../aggregator/attempt.js'
 import type { Part, Sealed } from '../aggregator/messages.js'
 import { bell } from '../bell.js'
 import { followJournal } from '../journal.js'
-import type { OpenWindow } from '../windows.js'
+import { isOver, type OpenWindow } from '../windows.js'
 import { completed, type Uploaded, uploaded, uploadFailed, uploadOpened } from './messages.js'
 
 export interface DeliveryParts extends ActorParts {
@@ -43,6 +51,8 @@ export interface DeliveryResult {
   failed?: string
   clean: boolean
   parts: number
+  /** All of it was said by an earlier life of this actor, of a window that is over. */
+  old: boolean
 }
 
 /**
@@ -60,10 +70,9 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
   const signal = AbortSignal.any([outer, window.worthless])
   const changed = bell()
 
-  let attempt = 0
+  const attempt = noAttempt()
   const ready = new Map<number, Part>()
   const uploads = new Map<number, string>()
-  let sealed: Sealed | undefined
   let alreadyCompleted: string | undefined
   let settled = false
   let failedBefore: string | undefined
@@ -73,15 +82,12 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
     signal: following,
     onBroken: (subject, error) => log.error({ subject, err: error }, 'an event of the journal cannot be read: skipped'),
     onEvent: event => {
-      if (event.kind === 'assembling' && event.payload.attempt > attempt) {
-        attempt = event.payload.attempt
-        ready.clear()
-        sealed = undefined
-      } else if (event.kind === 'part' && event.payload.attempt === attempt)
+      if (foldAttempt(attempt, event) && event.kind === 'assembling') ready.clear()
+      else if (event.kind === 'part' && event.payload.attempt === attempt.number)
         ready.set(event.payload.number, event.payload)
-      else if (event.kind === 'sealed' && event.payload.attempt === attempt) sealed = event.payload
       else if (event.kind === 'uploadopened') uploads.set(event.payload.attempt, event.payload.uploadId)
-      else if (event.kind === 'completed' && event.payload.attempt === attempt) alreadyCompleted = event.payload.etag
+      else if (event.kind === 'completed' && event.payload.attempt === attempt.number)
+        alreadyCompleted = event.payload.etag
       else if (event.kind === 'uploaded') {
         settled = true
         uploadedBefore = event.payload
@@ -93,7 +99,7 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
     },
   })
   await journal.caughtUp
-  const result: DeliveryResult = { clean: true, parts: 0 }
+  const result: DeliveryResult = { clean: true, parts: 0, old: settled && isOver(window) }
   try {
     if (settled) {
       // Said before: nothing to do but to report.
@@ -104,6 +110,7 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
       if (facts) result.uploaded = facts
       if (facts) await announce(broker, uploaded, holes, facts, { signal: outer })
     }
+    await tidy()
   } catch (error) {
     if (outer.aborted) throw error
     const reason = window.worthless.aborted
@@ -131,17 +138,18 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
     let hintedFinal = false
     for (;;) {
       signal.throwIfAborted()
-      if (attempt !== sending) {
+      // There is no file: what earlier attempts sent is tidied up.
+      if (attempt.sealed?.rows === 0) return undefined
+      if (attempt.number !== sending) {
         sent.clear()
-        sending = attempt
+        sending = attempt.number
         await abortOthers()
-        const known = uploads.get(attempt)
+        const known = uploads.get(sending)
         if (known !== undefined) await resume(known, sent)
       }
       const now = clock.now()
-      if (sealed && sealed.rows === 0) return undefined
       if (now >= window.timers.abortAtMs && alreadyCompleted === undefined)
-        throw new Hopeless(sealed ? 'not complete in time' : 'nothing sealed in time')
+        throw new Hopeless(attempt.sealed ? 'not complete in time' : 'nothing sealed in time')
       const next = [...ready.values()]
         .filter(part => !sent.has(part.number) && !(part.number === FIRST_PART && part.last))
         .sort((a, b) => a.number - b.number)[0]
@@ -149,7 +157,7 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
         if (ready.get(FIRST_PART)) await sendPart(next, sent)
         continue
       }
-      const file = sealed
+      const file = attempt.sealed
       if (file && ready.size === file.parts) {
         if (file.rehearsal && !parts.takesRehearsals)
           throw new Hopeless(
@@ -157,7 +165,12 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
           )
         if (!file.rehearsal && !parts.mayUpload(window.opened.profile))
           throw new Hopeless(`files of profile ${window.opened.profile} are not uploaded`)
-        if (window.final) return await finish(file, sent)
+        if (window.final) {
+          const facts = await finish(file, sent)
+          // Given up meanwhile: its summary says that there is no object.
+          signal.throwIfAborted()
+          return facts
+        }
         if (!hintedFinal) {
           hintedFinal = true
           log.info(holes, 'file complete, waiting for block W to be final')
@@ -170,11 +183,12 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
   }
 
   async function uploadIdOf(): Promise<string> {
-    const known = uploads.get(attempt)
+    const { number } = attempt
+    const known = uploads.get(number)
     if (known !== undefined) return known
     const { uploadId } = await withRetry(s => bucket.openUpload(key, s), retrying(window.timers.abortAtMs))
-    uploads.set(attempt, uploadId)
-    await announce(broker, uploadOpened, holes, { attempt, key, uploadId }, { signal })
+    uploads.set(number, uploadId)
+    await announce(broker, uploadOpened, holes, { attempt: number, key, uploadId }, { signal })
     return uploadId
   }
 
@@ -195,7 +209,7 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
     } catch (error) {
       // Completed or aborted before the crash: HEAD decides in `finish`, a new upload is opened otherwise.
       if (!(error instanceof BucketError) || error.code !== 'no-such-upload') throw error
-      if (alreadyCompleted === undefined && !(await isThere())) uploads.delete(attempt)
+      if (alreadyCompleted === undefined && !(await isThere())) uploads.delete(attempt.number)
     }
   }
 
@@ -205,6 +219,7 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
   }
 
   async function isThere(): Promise<boolean> {
+    const { sealed } = attempt
     if (!sealed || ready.size !== sealed.parts) return false
     const facts = await withRetry(s => bucket.head(key, s), retrying(window.timers.abortAtMs))
     return facts?.etag === expectedEtag() && facts.bytes === sealed.bytes
@@ -230,7 +245,7 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
           until,
         )
     }
-    await announce(broker, completed, holes, { attempt, key, etag }, { signal: outer })
+    await announce(broker, completed, holes, { attempt: file.attempt, key, etag }, { signal: outer })
     const completedMs = clock.now()
     const verify = { deadlineMs: window.timers.verifyByMs, now: clock.now, random, signal: outer }
     const facts = await withRetry(s => bucket.head(key, s), verify)
@@ -239,7 +254,7 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
     const lastModifiedMs = facts?.lastModifiedMs ?? 0
     const nowMs = clock.now()
     return {
-      attempt,
+      attempt: file.attempt,
       key,
       bytes: file.bytes,
       etag,
@@ -257,10 +272,22 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
   /** Earlier attempts' uploads hold parts of a file that will never be complete. */
   async function abortOthers(): Promise<void> {
     for (const [other, uploadId] of uploads)
-      if (other !== attempt) {
+      if (other !== attempt.number) {
         await withRetry(s => bucket.abort(key, uploadId, s), retrying(window.timers.abortAtMs))
         uploads.delete(other)
       }
+  }
+
+  /** An upload of an earlier attempt, or one whose opening a crash kept from the journal, is nobody's: the object is there. */
+  async function tidy(): Promise<void> {
+    if (!parts.isLatest(window)) return
+    const tidying = { deadlineMs: clock.now() + CLEAN_MS, now: clock.now, random, signal: outer }
+    try {
+      const aborted = await cleanUploads(bucket, key, new Set(), tidying)
+      if (aborted.length > 0) log.warn({ ...holes, uploads: aborted.length }, 'aborted uploads nobody would complete')
+    } catch (error) {
+      if (!outer.aborted) log.error({ ...holes, err: error }, 'uploads may be left open in the bucket')
+    }
   }
 
   /** Takes everything of this window away: uploads known or not, and an object that must not be there. */
@@ -274,6 +301,7 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
           if (open.key === key) mine.add(open.uploadId)
       for (const uploadId of mine) await withRetry(s => bucket.abort(key, uploadId, s), cleaning)
       // A later epoch's object stands under the same key: only what this epoch made is removed.
+      const { sealed } = attempt
       if (sealed && ready.size === sealed.parts && sealed.rows > 0) {
         const facts = await withRetry(s => bucket.head(key, s), cleaning)
         if (facts && facts.etag === expectedEtag()) await withRetry(s => bucket.remove(key, s), cleaning)

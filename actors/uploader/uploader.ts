@@ -4,7 +4,7 @@ import { whileActive } from '../active.js'
 import { summaryLive } from '../controller/messages.js'
 import { encodePresence, PRESENCE_EVERY_MS } from '../presence.js'
 import { FLEET } from '../streams.js'
-import { followWindows, isOver, type OpenWindow } from '../windows.js'
+import { followWindows, type OpenWindow } from '../windows.js'
 import { type DeliveryParts, type DeliveryResult, deliver } from './delivery.js'
 
 export interface UploaderParts extends Omit<DeliveryParts, 'isLatest'> {
@@ -41,13 +41,14 @@ export async function runUploader(parts: UploaderParts, signal: AbortSignal): Pr
     const running = new Map<string, Promise<void>>()
     const begin = (window: OpenWindow) => {
       const key = `${window.window}.${window.epoch}`
-      // A window that was given up is looked at all the same: something of it may lie in the bucket.
-      if (running.has(key) || (isOver(window) && window.state === 'done')) return
-      if (isOver(window) && parts.clock.now() > window.timers.verifyByMs) return
+      // Windows that are over are looked at all the same: something of them may lie in the bucket.
+      if (running.has(key)) return
       const isLatest = ({ window: of, epoch }: OpenWindow) =>
         !windows.all().some(other => other.window === of && other.epoch > epoch)
       const done = deliver(window, { ...parts, isLatest }, active)
-        .then(result => report(window, result))
+        .then(result => {
+          if (!result.old) report(window, result)
+        })
         .catch(error => {
           if (!active.aborted) log.error({ window: window.window, err: error }, 'delivery ended by an error')
         })

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { invariants } from '../helpers/invariants.js'
 import { natsServerAbsent } from '../helpers/nats-server.js'
+import { becomes } from '../helpers/outcome.js'
 import { PATIENCE_MS, startWorld } from '../helpers/world.js'
 
 // An aggregator that dies or stands still while a window's file is half written, and when it has just been sealed.
@@ -28,15 +29,14 @@ t.test('aggregators that die and stand still', { skip: natsServerAbsent, timeout
     t.match(payload.aggregator, /^aggregator-test\./, 'it begins the file again, as its second attempt')
     await sealed
     await world.actor('aggregator').kill()
-    const { payload: summary } = await world.event('summarised', event => event.window === window)
-    t.equal(summary.state, 'UPLOADED', 'the window is uploaded')
+    await becomes(t, world, { window, state: 'UPLOADED' })
     t.notOk(
       world.events.some(event => event.kind === 'assembling' && event.window === window && event.payload.attempt > 2),
       'a sealed file is not made again',
     )
     await invariants(t, world, { window })
   })
-  await world.active('aggregator', 3)
+  await world.active('aggregator')
 
   await t.test('a standby takes over from one that is gone', async t => {
     world.begin('aggregator@spare')
@@ -46,8 +46,7 @@ t.test('aggregators that die and stand still', { skip: natsServerAbsent, timeout
     await world.actor('aggregator').bury()
     const { payload } = await world.event('assembling', event => event.window === window && event.payload.attempt === 2)
     t.match(payload.aggregator, /^aggregator-spare\./, 'the other one begins the file again')
-    const { payload: summary } = await world.event('summarised', event => event.window === window)
-    t.equal(summary.state, 'UPLOADED', 'the window is uploaded')
+    await becomes(t, world, { window, state: 'UPLOADED' })
     await invariants(t, world, { window })
   })
 
@@ -61,8 +60,7 @@ t.test('aggregators that die and stand still', { skip: natsServerAbsent, timeout
     const { payload } = await world.event('assembling', event => event.window === window && event.payload.attempt === 2)
     t.match(payload.aggregator, /^aggregator-test\./, 'the other one begins the file again')
     hung.signal('SIGCONT')
-    const { payload: summary } = await world.event('summarised', event => event.window === window)
-    t.equal(summary.state, 'UPLOADED', 'the window is uploaded')
+    await becomes(t, world, { window, state: 'UPLOADED' })
     const { payload: uploaded } = await world.event('uploaded', event => event.window === window)
     t.equal(uploaded.attempt, 2, 'and it is the file of the one that was active')
   })

@@ -3,6 +3,7 @@ import { decodeClaim } from '../../src/window/claim.js'
 import { invariants } from '../helpers/invariants.js'
 import type { Held, Published } from '../helpers/nats-proxy.js'
 import { natsServerAbsent } from '../helpers/nats-server.js'
+import { becomes } from '../helpers/outcome.js'
 import { PATIENCE_MS, startWorld, type World } from '../helpers/world.js'
 
 // Generators that die at every step of a group, hang, or are slow. What they leave is taken up by others; what they kept is theirs.
@@ -87,7 +88,7 @@ t.test('generators that die, hang and are slow', { skip: natsServerAbsent, timeo
       )
     }
     const kept = indices[DEATHS.findIndex(({ acknowledged }) => acknowledged)]!
-    await world.event('summarised', event => event.window === window)
+    await becomes(t, world, { window, state: 'UPLOADED' })
     t.notOk(
       world.reissues.some(found => found.window === window && found.index === kept),
       'what was acknowledged is not made again',
@@ -113,7 +114,7 @@ t.test('generators that die, hang and are slow', { skip: natsServerAbsent, timeo
     const dropped = await world.event('dropped', event => event.window === second && event.index === index)
     t.equal(dropped.payload.reason, 'duplicate', 'its own, late one is dropped with a reason')
     t.not(dropped.payload.digest, first.payload.digest, 'the first one counts')
-    const { payload: summary } = await world.event('summarised', event => event.window === second)
+    const { payload: summary } = await becomes(t, world, { window: second, state: 'UPLOADED' })
     const late = world.events.filter(event => event.kind === 'dropped' && event.window === second)
     t.equal(summary.duplicates, late.length, `the summary tells of ${late.length}: it had up to two groups in hand`)
   })

@@ -3,6 +3,7 @@ import { openBucket } from '../../src/bucket/index.js'
 import { type Fault, type Passing, startProxy } from '../helpers/http-proxy.js'
 import { invariants } from '../helpers/invariants.js'
 import { natsServerAbsent } from '../helpers/nats-server.js'
+import { becomes } from '../helpers/outcome.js'
 import { startS3 } from '../helpers/s3-server.js'
 import { PATIENCE_MS, startWorld } from '../helpers/world.js'
 
@@ -73,8 +74,7 @@ rehearsal = true`,
     await world.actor('uploader').kill()
     choose = failing('parts', 'complete', 'head')
     const at = begun()
-    const { payload: summary } = await world.event('summarised', event => event.window === window)
-    t.equal(summary.state, 'UPLOADED', 'the window is uploaded')
+    await becomes(t, world, { window, state: 'UPLOADED' })
     const since = proxy.seen.slice(at)
     t.notOk(since.includes('part'), 'no part that the bucket had was sent again')
     t.notOk(since.includes('open'), 'and the upload is the one that was begun')
@@ -85,9 +85,8 @@ rehearsal = true`,
     let silences = 0
     choose = ({ what }) => (what === 'complete' && silences++ === 0 ? { kind: 'hang-after' } : { kind: 'pass' })
     const { window } = await world.nextWindow()
-    const { payload: summary } = await world.event('summarised', event => event.window === window)
-    t.equal(silences, 1, 'it was asked for once')
-    t.equal(summary.state, 'UPLOADED', 'the object was found')
+    await becomes(t, world, { window, state: 'UPLOADED' })
+    t.equal(silences, 1, 'it was asked for once: the object was found')
     await invariants(t, world, { window })
   })
 
@@ -104,16 +103,14 @@ rehearsal = true`,
     const carriedOut = proxy.carriedOut('complete')
     tooLate()
     await carriedOut
-    const { payload: summary } = await world.event('summarised', event => event.window === window)
-    t.equal(summary.state, 'MISSED', 'the window is missed')
+    await becomes(t, world, { window, state: 'MISSED' })
     await invariants(t, world, { window })
   })
 
   await t.test('a bucket that answers nothing but errors', async t => {
     choose = ({ what }) => (['open', 'part', 'complete', 'put'].includes(what) ? SERVER_ERROR : { kind: 'pass' })
     const { window } = await world.nextWindow()
-    const { payload: summary } = await world.event('summarised', event => event.window === window)
-    t.equal(summary.state, 'MISSED', 'the window is missed')
+    await becomes(t, world, { window, state: 'MISSED' })
     choose = () => ({ kind: 'pass' })
     await invariants(t, world, { window })
   })

@@ -9,6 +9,8 @@ export interface Actor {
   readonly pid: number
   /** Lines it has written, over all its lives. */
   readonly lines: readonly string[]
+  /** Those of its present life, or of the next one while it is dead. */
+  readonly life: readonly string[]
   /** A real signal. */
   signal(name: NodeJS.Signals): void
   /** SIGKILL; resolves when the process is gone. It is started again. */
@@ -62,6 +64,7 @@ function args({ name, config }: ActorOptions): string[] {
 export function startActor(options: ActorOptions): Actor {
   const { name } = options
   const lines: string[] = []
+  let life: string[] = []
   let wanted = false
   let child: ChildProcess | undefined
   /** Those we have sent a signal that ends them. */
@@ -77,8 +80,14 @@ export function startActor(options: ActorOptions): Actor {
       cwd: packageRoot,
     })
     child = started
+    const mine: string[] = []
+    life = mine
     for (const stream of [started.stdout, started.stderr])
-      stream.on('data', (data: Buffer) => lines.push(...data.toString().split('\n').filter(Boolean)))
+      stream.on('data', (data: Buffer) => {
+        const said = data.toString().split('\n').filter(Boolean)
+        lines.push(...said)
+        mine.push(...said)
+      })
     started.once('exit', (code, signal) => {
       if (!signalled.has(started)) options.onCrash({ name, code, signal, lastLines: lines.slice(-5) })
       if (wanted) setTimeout(() => wanted && !isRunning(child) && spawnIt(), RESTART_MS)
@@ -96,6 +105,7 @@ export function startActor(options: ActorOptions): Actor {
     const late = setTimeout(() => dying.kill('SIGKILL'), STOP_MS)
     const [code] = (await exit) as [number | null]
     clearTimeout(late)
+    life = []
     return code
   }
 
@@ -109,6 +119,9 @@ export function startActor(options: ActorOptions): Actor {
   return {
     name,
     lines,
+    get life() {
+      return life
+    },
     get pid() {
       return child?.pid ?? -1
     },

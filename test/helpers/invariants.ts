@@ -1,4 +1,5 @@
 import type { Test } from 'tap'
+import { foldAttempt, noAttempt } from '../../actors/aggregator/attempt.js'
 import { reissued } from '../../actors/controller/messages.js'
 import type { JournalEvent } from '../../actors/journal.js'
 import { PARTS, REISSUE, REISSUE_CONSUMER, ROLLOUTS } from '../../actors/streams.js'
@@ -21,7 +22,7 @@ interface Story {
   of<K extends JournalEvent['kind']>(kind: K): Of<K>[]
   opened: Of<'opened'>
   summarised: Of<'summarised'>
-  /** The seal of the last attempt. */
+  /** The one seal that counts. */
   sealed: Of<'sealed'> | undefined
   /** There is to be an object. */
   delivered: boolean
@@ -63,7 +64,8 @@ export async function invariants(t: Test, world: World, only: { window?: number;
 function storyOf(world: World, window: number, epoch: number): Story {
   const all = world.events.filter(event => event.window === window && event.epoch === epoch)
   const of = <K extends JournalEvent['kind']>(kind: K) => all.filter((event): event is Of<K> => event.kind === kind)
-  const attempt = Math.max(0, ...of('assembling').map(({ payload }) => payload.attempt))
+  const attempt = noAttempt()
+  const seal = all.find(event => foldAttempt(attempt, event) && event.kind === 'sealed')
   const summarised = of('summarised')[0] as Of<'summarised'>
   return {
     window,
@@ -72,7 +74,7 @@ function storyOf(world: World, window: number, epoch: number): Story {
     of,
     opened: of('opened')[0] as Of<'opened'>,
     summarised,
-    sealed: of('sealed').find(({ payload }) => payload.attempt === attempt),
+    sealed: seal as Of<'sealed'> | undefined,
     delivered: ['UPLOADED', 'TRUNCATED'].includes(summarised.payload.state),
   }
 }
@@ -186,7 +188,7 @@ async function fileHolds(t: Test, world: World, story: Story, indices: number[])
   t.equal(uploaded.length, 1, 'uploaded once')
   if (!sealed || !uploaded[0]) return
   const { payload } = uploaded[0]
-  t.equal(payload.attempt, sealed.payload.attempt, 'what was uploaded is the last attempt')
+  t.equal(payload.attempt, sealed.payload.attempt, 'what was uploaded is what was sealed')
   t.equal(payload.sha256, sealed.payload.sha256, 'the uploader and the seal agree on the sha256')
   t.equal(summarised.payload.sha256, sealed.payload.sha256, 'so does the summary')
   const key = objectKey(world.hotkey, window)

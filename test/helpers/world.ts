@@ -85,8 +85,8 @@ export interface World {
   ): Promise<Extract<JournalEvent, { kind: K }>>
   /** The newest opened window's first block. */
   window(): number
-  /** A process's own word that it holds its role's lease; the nth time. */
-  active(name: string, times: number): Promise<void>
+  /** Resolves once an actor's process of this moment, or the next one, has said that it holds its role's lease. */
+  active(name: string): Promise<void>
   /** Starts an actor more. */
   begin(name: string): Actor
   /** Resolves once a process of this instance is present. */
@@ -100,6 +100,8 @@ export interface World {
 export const PATIENCE_MS = 280_000
 /** No wait of a test is longer than two windows of its world and the start of its processes on a busy machine, ms. */
 const WAIT_MS = 90_000
+/** What a role logs when it has its lease. */
+const ACTIVE = /"msg":"active"/
 /** What nobody tells of is looked for this often, ms. */
 const LOOK_MS = 100
 
@@ -112,6 +114,7 @@ servers = ["${server}"]
 [chain]
 endpoints = ["${chain}"]
 stall_ms = 20000
+drand = []
 [wallet]
 path = "wallets"
 cold = "rehearsal"
@@ -231,10 +234,8 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
       )
     },
     window: () => Math.max(...events.filter(({ kind }) => kind === 'opened').map(({ window }) => window)),
-    async active(name, times) {
-      const said = () => world.actor(name).lines.filter(line => line.includes('"msg":"active"')).length
-      await untilPolled(`${name} is active for the ${times}th time`, world, () => said() >= times)
-    },
+    active: name =>
+      untilPolled(`${name} is active`, world, () => world.actor(name).life.some(line => ACTIVE.test(line))),
     begin(name) {
       const actor = startActor({
         name,

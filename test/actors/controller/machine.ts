@@ -104,7 +104,6 @@ const TABLE: Record<string, Partial<Record<Name, string>>> = {
   uploading: {
     completed: 'verifying',
     uploaded: 'done',
-    deadline: 'failed',
     verifyBy: 'failed',
     failed: 'failed',
     superseded: 'skipped',
@@ -168,8 +167,8 @@ t.test('why a window ended is kept', t => {
   t.equal(after('prepare', 'drainEnd').context.reason, 'not prepared in time')
   t.equal(after('prepare', 'opened', 'drainEnd', 'abortAt').context.reason, 'not sealed before the deadline')
   t.equal(
-    after('prepare', 'opened', 'drainEnd', 'sealed', 'deadline').context.reason,
-    'upload not complete at the deadline',
+    after('prepare', 'opened', 'drainEnd', 'sealed', 'verifyBy').context.reason,
+    'nothing was heard of the upload',
   )
   t.end()
 })

@@ -1,0 +1,147 @@
+import { createHash } from 'node:crypto'
+import { announce } from '../../nats/index.js'
+import { WINDOW_BLOCKS } from '../../src/window/block.js'
+import { firstHole, writable } from '../../src/window/holes.js'
+import { openWindowFile, type WindowFile } from '../../src/window/parquet/writer.js'
+import { expectationOf } from '../expectation.js'
+import type { OpenWindow } from '../windows.js'
+import type { AssemblyParts, Gathering } from './assembly.js'
+import { partObject, partReady, type Sealed } from './messages.js'
+import { rangesOf } from './ranges.js'
+import { signGroup } from './sign.js'
+import { type Taken, takeGroup } from './take.js'
+
+/** Groups read ahead of the one being written: one hides the store's round trip, more only cost memory. */
+const READ_AHEAD = 2
+/** What is not appended this long before the object must be complete stays out: footer, last part and Complete still have to happen. */
+const SEAL_RESERVE_MS = 1_500
+/** The controller's word is waited for this long after draining should have ended. */
+const CONTROLLER_GRACE_MS = 500
+
+/**
+ * One attempt at a window's file: takes staged groups in order as they come, until the window is closed; then what is left, as
+ * the hole policy has it, while there is time. Parts are handed out as they fill.
+ * @param attempt 1-based, named in everything that is said about it
+ * @returns the seal, not yet announced
+ */
+export async function writeFile(
+  window: OpenWindow,
+  attempt: number,
+  { staged, burned, isDropped, drop, sealNow, look, stillOurs }: Gathering,
+  parts: AssemblyParts,
+  signal: AbortSignal,
+): Promise<Sealed> {
+  const { clock, profile } = parts
+  const holes = { window: window.window, epoch: window.epoch }
+  const rehearsal = window.opened.checkpoint.modelName === 'rehearsal'
+  const gate = expectationOf({ ...holes, opened: window.opened })
+  const contiguous = parts.holes === 'truncate'
+  const seconds = { read: 0, encode: 0, tail: 0 }
+  const inFile: number[] = []
+  const ahead = new Map<number, Promise<Taken>>()
+  let file: WindowFile | undefined
+
+  const fetch = (index: number): Promise<Taken> => {
+    let taken = ahead.get(index)
+    if (!taken) {
+      taken = takeGroup(parts.rollouts, staged.get(index)!, { index, rehearsal, gate }, profile, signal)
+      taken.catch(() => {})
+      ahead.set(index, taken)
+    }
+    return taken
+  }
+
+  const append = async (index: number, following: readonly number[]) => {
+    const reading = clock.now()
+    const pending = fetch(index)
+    for (const next of following.slice(0, READ_AHEAD)) if (staged.has(next)) void fetch(next)
+    const taken = await pending
+    ahead.delete(index)
+    seconds.read += (clock.now() - reading) / 1000
+    if ('reason' in taken) {
+      await stillOurs()
+      return drop(index, taken.reason, taken.detail)
+    }
+    const encoding = clock.now()
+    file ??= open()
+    await file.append(signGroup(taken.group, parts.hotkey, profile))
+    seconds.encode += (clock.now() - encoding) / 1000
+    inFile.push(index)
+  }
+
+  try {
+    // While the window is open: the dense prefix, in order, as it comes. A hole that will never be filled is passed over,
+    // or ends the file.
+    let next = 0
+    while (!sealNow() && clock.now() < window.timers.drainEndMs + CONTROLLER_GRACE_MS) {
+      signal.throwIfAborted()
+      if (staged.has(next) && !isDropped(next)) await append(next, [next + 1, next + 2])
+      else if (!contiguous && (burned.has(next) || staged.has(next))) next++
+      else await look()
+      if (inFile.at(-1) === next) next++
+    }
+    // The window is closed.
+    const sealingMs = clock.now()
+    const present = [...staged.keys()].filter(index => !isDropped(index))
+    const wanted = new Set(writable(present, parts.holes))
+    const rest = [...wanted].filter(index => inFile.length === 0 || index > inFile.at(-1)!)
+    for (const [i, index] of rest.entries()) {
+      if (clock.now() > window.timers.completeByMs - SEAL_RESERVE_MS) {
+        await stillOurs()
+        for (const left of rest.slice(i)) await drop(left, 'no-time', 'the deadline came first')
+        break
+      }
+      signal.throwIfAborted()
+      await append(index, rest.slice(i + 1, i + 1 + READ_AHEAD))
+      if (contiguous && inFile.at(-1) !== index) break
+    }
+    await stillOurs()
+    if (contiguous)
+      for (const index of present)
+        if (!inFile.includes(index) && !isDropped(index))
+          await drop(index, 'behind-hole', 'the profile needs contiguous groups')
+    const closed = await file?.close()
+    await stillOurs()
+    const hole = firstHole(inFile)
+    seconds.tail = (clock.now() - sealingMs) / 1000
+    return {
+      attempt,
+      bytes: closed?.bytes ?? 0,
+      parts: closed?.parts ?? 0,
+      groups: inFile.length,
+      rows: closed?.rows ?? 0,
+      sha256: closed?.sha256 ?? '',
+      indices: rangesOf(inFile),
+      ...(hole === undefined ? {} : { firstHole: hole }),
+      truncated: contiguous && inFile.length < staged.size,
+      rehearsal,
+      seconds,
+    }
+  } catch (error) {
+    file?.abort(error instanceof Error ? error : new Error(String(error)))
+    throw error
+  }
+
+  function open(): WindowFile {
+    return openWindowFile(
+      {
+        wallet: parts.hotkey.ss58,
+        windowStart: window.window,
+        windowLength: WINDOW_BLOCKS,
+        timestamp: clock.now() / 1000,
+        rehearsal,
+      },
+      {
+        profile,
+        partBytes: parts.partBytes,
+        onPart: async ({ number, bytes, last }) => {
+          const object = partObject(window.window, window.epoch, attempt, number)
+          await parts.parts.put(object, bytes, { signal })
+          const digest = (algorithm: string) => createHash(algorithm).update(bytes).digest('hex')
+          const facts = { bytes: bytes.byteLength, sha256: digest('sha256'), md5: digest('md5'), last }
+          await announce(parts.broker, partReady, holes, { attempt, number, object, ...facts }, { signal })
+        },
+      },
+    )
+  }
+}
