@@ -15,6 +15,13 @@ export interface EncodedRowGroup {
   footer: ParquetFooter
 }
 
+/**
+ * Where a column's dictionary is given up for plain values, bytes. Log-probabilities and commitments never repeat: with parquet's usual
+ * 1 MiB they would all go through a dictionary, which costs 60 % more CPU and 25 % more bytes. The tokens of 128 rollouts of text
+ * (some thousand different ones, 4 bytes each) still fit.
+ */
+const DICTIONARY_BYTES = 32 * 1024
+
 /** `PAR1` before the first column chunk. */
 const MAGIC_BYTES = 4
 
@@ -33,6 +40,7 @@ export function encodeRowGroup(
     new WriterPropertiesBuilder()
       .setCompression(Compression[profile.parquet.codec])
       .setDictionaryEnabled(true)
+      .setDictionaryPageSizeLimit(DICTIONARY_BYTES)
       .setStatisticsEnabled(EnabledStatistics.Chunk)
       .setMaxRowGroupSize(Math.max(1, batch.numRows)),
   ).build()

@@ -7,9 +7,21 @@ import { encodeRowGroup, movedBy } from './row-group.js'
 import { rowsOf } from './rows.js'
 import { windowSchema } from './schema.js'
 
+// How a window file is encoded, and why. Measured with Node 20 on two shared cores, 12,800 rollouts of 1,200 tokens, CPU time per
+// rollout in a process that has warmed up:
+//
+//   apache-arrow record batches → parquet-wasm, one row group per call, footer by us     0.30 ms   126 MB file   270 MB peak RSS
+//   the same with parquet's usual 1 MiB dictionaries                                     0.43 ms   158 MB
+//   hyparquet-writer 0.17 (SNAPPY; Node 20 has no zstd for it)                           1.05 ms
+//
+// Of the 0.30 ms zstd takes 0.13, rows and record batch 0.06, passing them to WebAssembly 0.05. parquet-wasm could also write a whole
+// file as a stream, but its footer metadata is fixed at the start, when nobody knows the number of rows, and when its source fails it
+// ends the file normally: valid, and cut short. Here every row group is encoded by itself and the footer is ours, so a file without its
+// last bytes is no Parquet file, whatever went wrong before.
+
 /**
- * Rows per Parquet row group: 8 groups of 16. Measured for rows of 1,200 tokens: a row group of 16 rows costs 4 KB of footer (3 MB of a
- * file of 12,800 rows) and 15 % more CPU than one of 128; beyond 128 rows nothing is gained, and memory and the longest pause (40 ms) grow.
+ * Rows per Parquet row group: 8 groups of 16. Row groups of 16 rows cost 0.39 ms and a file of 147 MB, those of 64 rows 0.33 ms and
+ * 130 MB, those of 128 rows 0.30 ms and 126 MB, those of 256 rows 0.28 ms and 124 MB but block the process for 125 ms instead of 84.
  */
 export const ROW_GROUP_ROWS = 128
 
