@@ -187,6 +187,13 @@ export async function generatorParts(of: Composition, number: number): Promise<G
           profile,
           python: pathFrom(folder, config.engine.python),
           onLog: line => log.info({ worker: true }, line),
+          // The worker inherits nothing: it gets a path, a home, and the cards this generator was given.
+          env: Object.fromEntries(
+            ['PATH', 'HOME', 'CUDA_VISIBLE_DEVICES'].flatMap(name => {
+              const value = process.env[name]
+              return value === undefined ? [] : [[name, value]]
+            }),
+          ),
           ...(config.engine.device === 'auto' ? {} : { device: config.engine.device }),
           ...(config.engine.threads === 0 ? {} : { threads: config.engine.threads }),
         })

@@ -3,7 +3,8 @@
 # same requirements by the same Python; starts over when an earlier run was cut short.
 #
 # python.sh [auto|cpu|cuda]: auto takes the CUDA build of torch where nvidia-smi finds a GPU.
-# On a CPU: about 1.3 GB where PyTorch's index of CPU builds is reachable, else 4 GB (2.2 GB to download) from PyPI.
+# On a CPU: 4 GB (2.2 GB to download), as the package index has torch for CUDA only; about 1.3 GB where TORCH_INDEX_URL names
+# an index of CPU builds.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -11,9 +12,7 @@ variant=${1:-auto}
 folder=src/engine/worker
 venv=$PWD/.venv
 python=${PYTHON:-python3}
-cpu_index=https://download.pytorch.org/whl/cpu
-# How long to wait for an answer of that index before PyPI is taken instead, seconds.
-index_timeout=8
+cpu_index=${TORCH_INDEX_URL:-}
 
 if [ "$variant" = auto ]; then
   if nvidia-smi -L 2>/dev/null | grep -q '^GPU'; then variant=cuda; else variant=cpu; fi
@@ -60,21 +59,17 @@ pip_install() {
   fi
 }
 
-reachable() {
-  "$venv/bin/python" - "$1" "$index_timeout" <<'PY' >/dev/null 2>&1
-import sys, urllib.request
-urllib.request.urlopen(urllib.request.Request(sys.argv[1], method="HEAD"), timeout=float(sys.argv[2]))
-PY
-}
-
 if [ "$variant" = cuda ]; then
   echo "        torch for CUDA, some 4 GB to download"
   pip_install -r "$folder/requirements-cuda.txt"
-elif [ "$(uname -m)" = x86_64 ] && ! reachable "$cpu_index/torch/"; then
-  echo "        PyTorch's CPU builds are out of reach: taking PyPI's, 2.2 GB to download"
+elif [ -n "$cpu_index" ]; then
+  pip_install --no-deps --index-url "$cpu_index" -r "$folder/requirements-cpu.txt"
+elif [ "$(uname -m)" = x86_64 ]; then
+  echo "        torch for CUDA, which also runs on a CPU: 2.2 GB to download"
   pip_install --no-deps -r "$folder/requirements-cpu.txt" -r "$folder/requirements-cpu-pypi.txt"
 else
-  pip_install --no-deps --index-url "$cpu_index" -r "$folder/requirements-cpu.txt"
+  # Elsewhere the package index has CPU builds.
+  pip_install --no-deps -r "$folder/requirements-cpu.txt"
 fi
 pip_install --no-deps -r "$folder/requirements.txt" -r "$folder/requirements-model.txt"
 
