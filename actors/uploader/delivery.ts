@@ -207,9 +207,11 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
       const there = await withRetry(s => bucket.listParts(key, uploadId, s), retrying(window.timers.abortAtMs))
       for (const facts of there) if (ready.get(facts.number)?.md5 === facts.etag) sent.set(facts.number, facts)
     } catch (error) {
-      // Completed or aborted before the crash: HEAD decides in `finish`, a new upload is opened otherwise.
       if (!(error instanceof BucketError) || error.code !== 'no-such-upload') throw error
-      if (alreadyCompleted === undefined && !(await isThere())) uploads.delete(attempt.number)
+      // Completed before the crash: then its parts are in the object. Or aborted: then a new upload is opened.
+      if (alreadyCompleted !== undefined || (await isThere()))
+        for (const { number, md5, bytes } of ready.values()) sent.set(number, { number, etag: md5, bytes })
+      else uploads.delete(attempt.number)
     }
   }
 

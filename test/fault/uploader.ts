@@ -26,8 +26,10 @@ t.test('a bucket that fails and an uploader that dies', { skip: natsServerAbsent
   t.teardown(() => proxy.close())
   const world = await startWorld(t, {
     generators: 4,
-    blockMs: 700,
+    blockMs: 800,
+    firstTailMs: 6_000,
     paceMs: 350,
+    proxied: ['uploader'],
     maxTokens: MAX_TOKENS,
     policy: 'part_bytes = 5242880',
     bucket: `kind = "s3"
@@ -56,39 +58,54 @@ rehearsal = true`,
       return times > 0 ? SERVER_ERROR : { kind: 'pass' }
     }
   }
-  const begun = () => proxy.seen.length
+  await t.test(
+    'kill -9 between the last part and Complete, and again before it could say that it had completed; two failures of every call',
+    async t => {
+      let reached = () => {}
+      const complete = new Promise<void>(resolve => {
+        reached = resolve
+      })
+      const fail = failing('open', 'part')
+      choose = request => {
+        if (request.what !== 'complete') return fail(request)
+        reached()
+        return { kind: 'hang' }
+      }
+      const { window } = await world.event('opened')
+      await complete
+      await world.actor('uploader').kill()
+      choose = failing('parts', 'complete', 'head')
+      const at = proxy.seen.length
+      await world.proxy('uploader').hold('before', ({ subject }) => subject.endsWith('.file.completed'))
+      await world.actor('uploader').kill()
+      await becomes(t, world, { window, state: 'UPLOADED' })
+      const since = proxy.seen.slice(at)
+      t.equal(
+        since.filter(what => what === 'complete').length,
+        FAILURES + 1,
+        'what was completed was found, not repeated',
+      )
+      t.notOk(since.includes('part'), 'no part that the bucket had was sent again')
+      t.notOk(since.includes('open'), 'and the upload is the one that was begun')
+      await invariants(t, world, { window })
+    },
+  )
 
-  await t.test('kill -9 between the last part and Complete, after two failures of every call', async t => {
-    let reached = () => {}
-    const complete = new Promise<void>(resolve => {
-      reached = resolve
-    })
-    const fail = failing('open', 'part')
-    choose = request => {
-      if (request.what !== 'complete') return fail(request)
-      reached()
-      return { kind: 'hang' }
-    }
-    const { window } = await world.event('opened')
-    await complete
-    await world.actor('uploader').kill()
-    choose = failing('parts', 'complete', 'head')
-    const at = begun()
-    await becomes(t, world, { window, state: 'UPLOADED' })
-    const since = proxy.seen.slice(at)
-    t.notOk(since.includes('part'), 'no part that the bucket had was sent again')
-    t.notOk(since.includes('open'), 'and the upload is the one that was begun')
-    await invariants(t, world, { window })
-  })
-
-  await t.test('a Complete that is carried out and never answered', async t => {
-    let silences = 0
-    choose = ({ what }) => (what === 'complete' && silences++ === 0 ? { kind: 'hang-after' } : { kind: 'pass' })
-    const { window } = await world.nextWindow()
-    await becomes(t, world, { window, state: 'UPLOADED' })
-    t.equal(silences, 1, 'it was asked for once: the object was found')
-    await invariants(t, world, { window })
-  })
+  await world.active('uploader')
+  await t.test(
+    'kill -9 before an upload that was opened is known; a Complete that is carried out and never answered',
+    async t => {
+      const unknown = world.proxy('uploader').hold('before', ({ subject }) => subject.endsWith('.file.uploadopened'))
+      let silences = 0
+      choose = ({ what }) => (what === 'complete' && silences++ === 0 ? { kind: 'hang-after' } : { kind: 'pass' })
+      const { window } = await world.nextWindow()
+      await unknown
+      await world.actor('uploader').kill()
+      await becomes(t, world, { window, state: 'UPLOADED' })
+      t.equal(silences, 1, 'it was asked for once: the object was found')
+      await invariants(t, world, { window })
+    },
+  )
 
   await t.test('a bucket that is slower than the deadline', async t => {
     let tooLate = () => {}

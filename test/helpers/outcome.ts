@@ -15,7 +15,7 @@ export async function becomes(
     payload.state,
     state,
     `the window is ${state}`,
-    payload.state === state ? {} : { found: story(world, window) },
+    payload.state === state ? {} : { journal: story(world, window) },
   )
   return event
 }

@@ -33,6 +33,8 @@ export interface WorldOptions {
   /** Text of the [bucket] section; default: a folder. */
   bucket?: string
   openBucket?: () => Bucket
+  /** Tail assumed before a window was measured, ms: what dies in the tail of the first window has so long to come back. */
+  firstTailMs?: number
   /** Lines added to the [policy] section. */
   policy?: string
   /** Actors that reach the broker through a proxy of their own: `world.proxy(name)`. */
@@ -126,7 +128,7 @@ folder = "checkpoint"
 name = "rehearsal"
 pace_ms = ${options.paceOf?.[name] ?? options.paceMs ?? 600}
 [policy]
-first_tail_ms = 1500
+first_tail_ms = ${options.firstTailMs ?? 1_500}
 presence_ms = 2000
 lease_ms = 2000
 ${options.policy ?? ''}
