@@ -13,6 +13,7 @@ import {
 } from '../compose.js'
 import { ConfigError } from '../config/config-error.js'
 import { loadConfig } from '../config/load.js'
+import { hasReadCredentials } from '../config/read-credentials.js'
 import { untilStopped } from '../shutdown.js'
 import type { CommandIo } from './io.js'
 
@@ -28,7 +29,12 @@ const ROLES: Record<string, (of: Composition, number: number, signal: AbortSigna
   },
   aggregator: async (of, _, signal) => {
     const parts = await aggregatorParts(of)
-    await runAggregator(parts, signal)
+    const committed = hasReadCredentials(of.loaded)
+      ? import('../commitment.js').then(({ keepCommitment }) =>
+          keepCommitment(of.loaded, parts.hotkey, parts.log, signal),
+        )
+      : Promise.resolve()
+    await Promise.all([runAggregator(parts, signal), committed])
     await parts.broker.drain()
   },
   uploader: async (of, _, signal) => {

@@ -1,8 +1,8 @@
 import { checkCommitment, commit } from '../../src/chain/commit.js'
-import { parseReadCommitment, type ReadCredentials, readCommitmentText } from '../../src/protocol/read-credentials.js'
+import { parseReadCommitment, readCommitmentText } from '../../src/protocol/read-credentials.js'
 import { loadHotkey } from '../../src/wallet/wallet.js'
-import { ConfigError } from '../config/config-error.js'
-import { type LoadedConfig, pathFrom } from '../config/load.js'
+import { pathFrom } from '../config/load.js'
+import { readCredentials } from '../config/read-credentials.js'
 import type { ChainVerb } from './chain.js'
 
 /**
@@ -41,28 +41,6 @@ export async function commitVerb(verb: ChainVerb): Promise<number> {
   }
   const { block } = await commit(options)
   return say('committed', block, `committed in block ${block} and read back; validators look again within 10 minutes`)
-}
-
-/** Throws ConfigError when one is missing, or when the bucket is not named like the account: validators take the account id for the bucket's name. */
-function readCredentials({ config }: LoadedConfig): ReadCredentials {
-  const { account_id, read_access_key_id, read_secret_access_key, name } = config.bucket
-  const wanted = { account_id, read_access_key_id, read_secret_access_key }
-  const missing = Object.entries(wanted).flatMap(([key, value]) => (value.trim() === '' ? [`bucket.${key}`] : []))
-  if (missing.length > 0) {
-    throw new ConfigError(
-      `${missing.join(', ')} not set: create a read-only token of the bucket and set R2_ACCOUNT_ID, R2_READ_ACCESS_KEY_ID and R2_READ_SECRET_ACCESS_KEY`,
-    )
-  }
-  if (name !== account_id) {
-    throw new ConfigError(
-      `the bucket is named '${name}', but validators look for one named like the account id, '${account_id}': create that bucket and set bucket.name`,
-    )
-  }
-  return {
-    accountId: account_id,
-    readAccessKeyId: read_access_key_id,
-    readSecretAccessKey: read_secret_access_key,
-  }
 }
 
 /** Enough of a key to tell two apart. */
