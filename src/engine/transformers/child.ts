@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { packageRoot } from '../../package-root.js'
 import type { Profile } from '../../protocol/profile.js'
 import { EngineError } from '../engine.js'
+import { endGroup } from '../process-group.js'
 
 export interface WorkerOptions {
   profile: Profile
@@ -42,8 +43,6 @@ export interface Worker {
 const START_MS = 180_000
 /** The worker holds nothing worth saving: SIGTERM is a courtesy. */
 const TERM_MS = 5_000
-/** A process that survives SIGKILL this long hangs in the kernel. */
-const KILL_MS = 10_000
 const TOKEN_BYTES = 32
 /** Lines of the worker's log that are kept to say why it did not start. */
 const LAST_LINES = 20
@@ -56,32 +55,6 @@ const ENVIRONMENT = {
   OMP_WAIT_POLICY: 'PASSIVE',
   PYTHONUNBUFFERED: '1',
   PYTHONDONTWRITEBYTECODE: '1',
-}
-
-function signalGroup(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(-pid, signal)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-  }
-}
-
-async function stopGroup(pid: number, exited: Promise<string>): Promise<void> {
-  const within = async (ms: number) => {
-    const timer = new AbortController()
-    const outcome = await Promise.race([
-      exited.then(() => true),
-      sleep(ms, false, { signal: timer.signal }).catch(() => false),
-    ])
-    timer.abort()
-    return outcome
-  }
-  signalGroup(pid, 'SIGTERM')
-  await within(TERM_MS)
-  // Also after a good end: a child of the worker may still be there.
-  signalGroup(pid, 'SIGKILL')
-  if (!(await within(KILL_MS)))
-    throw new Error(`worker ${pid} survived SIGKILL for ${KILL_MS / 1_000} s: it hangs in the kernel`)
 }
 
 /** Reads the port from the worker's report, or finds out why there is none. */
@@ -154,7 +127,7 @@ export async function startWorker(options: WorkerOptions, signal: AbortSignal): 
     })}\n`,
   )
   let stopping: Promise<void> | undefined
-  const stop = () => (stopping ??= stopGroup(pid, exited))
+  const stop = () => (stopping ??= endGroup(pid, exited, TERM_MS))
   try {
     return { pid, port: await readPort(child, exited, signal), token, exited, stop }
   } catch (error) {

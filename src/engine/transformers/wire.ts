@@ -88,6 +88,12 @@ export function groupBody(request: GroupRequest): Record<string, unknown> {
   }
 }
 
+/** Of completions that another program made: the same request, with their ids in place of how many. */
+export function proveBody(request: GroupRequest, completions: readonly Int32Array[]): Record<string, unknown> {
+  const { group_size: _, ...rest } = groupBody(request)
+  return { ...rest, completions: completions.map(raw) }
+}
+
 export function verifyBody(request: VerifyRequest): Record<string, unknown> {
   return {
     profile: request.profile,

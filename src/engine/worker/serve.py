@@ -111,25 +111,67 @@ class Worker:
             started = time.monotonic()
             completions = sample_group(loaded, prompt, request["group_size"], sampling, on_time)
             generated = time.monotonic()
-            proofs = self.prover.prove(
-                loaded,
-                [prompt + completion for completion in completions],
-                len(prompt),
-                _ints(request["coefficients"], "<i1"),
-                sampling,
-                on_time,
-            )
-            eos = loaded.facts.eos_token_id
-            rollouts = [
-                {
-                    "completion_ids": numpy.array(completion, dtype="<i4").tobytes(),
-                    "finish": "eos" if completion[-1] == eos else "length",
-                    **proof.wire(),
-                }
-                for completion, proof in zip(completions, proofs, strict=True)
-            ]
+            rollouts = self._proved(loaded, request, prompt, completions, sampling, on_time)
             timings = {"generate": generated - started, "prove": time.monotonic() - generated}
             return {"rollouts": rollouts, "timings": timings, **loaded.facts.wire()}
+
+    def prove(self, request: Json, checkpoint: Checkpoint) -> dict[str, Any]:
+        """Proofs of completions that another program generated: the same as /v1/group's from there on."""
+        deadline_s = request["deadline_unix_ms"] / 1_000
+
+        def on_time() -> None:
+            checkpoint()
+            if time.time() >= deadline_s:
+                raise Refusal("the deadline has passed", "deadline")
+
+        prompt = _ints(request["prompt_ids"], "<i4")
+        completions = [_ints(ids, "<i4") for ids in request["completions"]]
+        sampling = Sampling(**request["generation_params"])
+        if not completions:
+            raise Refusal("there are no completions to prove", "never")
+        on_time()
+        with self.model(request, deadline_s - time.time()) as loaded:
+            _check_ids(prompt, loaded.facts)
+            for completion in completions:
+                _check_ids(completion, loaded.facts)
+            longest = len(prompt) + max(len(completion) for completion in completions)
+            if longest > loaded.facts.max_positions:
+                raise Refusal(
+                    f"{longest} tokens exceed the model's {loaded.facts.max_positions} positions",
+                    "never",
+                )
+            started = time.monotonic()
+            rollouts = self._proved(loaded, request, prompt, completions, sampling, on_time)
+            timings = {"generate": 0.0, "prove": time.monotonic() - started}
+            return {"rollouts": rollouts, "timings": timings, **loaded.facts.wire()}
+
+    def _proved(
+        self,
+        loaded: Loaded,
+        request: Json,
+        prompt: list[int],
+        completions: list[list[int]],
+        sampling: Sampling,
+        on_time: Checkpoint,
+    ) -> list[dict[str, Any]]:
+        """Completions with their proofs, as they go over the wire."""
+        proofs = self.prover.prove(
+            loaded,
+            [prompt + completion for completion in completions],
+            len(prompt),
+            _ints(request["coefficients"], "<i1"),
+            sampling,
+            on_time,
+        )
+        eos = loaded.facts.eos_token_id
+        return [
+            {
+                "completion_ids": numpy.array(completion, dtype="<i4").tobytes(),
+                "finish": "eos" if completion[-1] == eos else "length",
+                **proof.wire(),
+            }
+            for completion, proof in zip(completions, proofs, strict=True)
+        ]
 
     def verify(self, request: Json, checkpoint: Checkpoint) -> dict[str, Any]:
         tokens = _ints(request["tokens"], "<i4")
@@ -185,7 +227,12 @@ def server(worker: Worker) -> ThreadingHTTPServer:
                 self._send(413, {"error": f"a request of {length} bytes is too large", "next": "never"})
                 return
             body = self.rfile.read(length)
-            routes = {"/v1/group": worker.group, "/v1/verify": worker.verify, "/v1/weights": worker.weights}
+            routes = {
+                "/v1/group": worker.group,
+                "/v1/prove": worker.prove,
+                "/v1/verify": worker.verify,
+                "/v1/weights": worker.weights,
+            }
             self._answer(routes, body)
 
         def _answer(self, routes: Mapping[str, Callable[[Json, Checkpoint], dict[str, Any]]], body: Any) -> None:
