@@ -1,0 +1,207 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { connectBroker, dropClaimBucket, ensureClaimBucket } from '../../nats/index.js'
+import { startNats } from '../../test/helpers/nats-server.js'
+import type { Benchmark, Circumstances } from '../benchmark.js'
+import { type Bench, cleanly, until } from '../measure/bounded.js'
+import { beside, startChild } from '../measure/child.js'
+import { median, percentile } from '../measure/statistics.js'
+import { startRedis } from '../redis/server.js'
+import { type Figure, figure } from '../report/figure.js'
+import { lineChart } from '../report/line-chart.js'
+import { short } from '../report/table.js'
+import type { ClaimerResult, ClaimerTask, Way } from './claimer.js'
+import { startCluster } from './cluster.js'
+
+/** Claimers at once; the last one in the long form only. */
+const CLAIMERS = [1, 8, 32]
+const MANY = 256
+/** Processes they are spread over. */
+const PROCESSES = 4
+/** One run, ms: some ten thousand claims at 8 claimers. */
+const RUN_MS = 2_000
+const REDIS_GOAL = 1.3
+/** 32 GPUs that claim once in 10 s are one claim in 312 ms; each claimer of the paced run takes its turn in this time, ms. */
+const PACED_MS = 1_000
+const PACED_GOAL_MS = 1
+
+/** What came of one run of one way. */
+interface Measured {
+  perSecond: number
+  p50: number
+  p99: number
+  /** CPU of the claimers' processes for one claim, ms. */
+  cpu: number
+}
+
+interface Servers {
+  /** R1, and R3 where it was asked for. */
+  nats: { name: string; urls: string[]; replicas: number }[]
+  redisPort: number
+}
+
+async function once(
+  way: Way,
+  claimers: number,
+  to: { urls: string[]; replicas: number },
+  redisPort: number,
+  paceMs = 0,
+): Promise<Measured> {
+  const bucket = `bench_${way.replace('-', '')}_${to.replicas}_${claimers}_${Date.now()}`
+  const signal = new AbortController().signal
+  const broker = way === 'nats' ? await connectBroker({ servers: to.urls, name: 'bench', signal }) : undefined
+  try {
+    if (broker) await ensureClaimBucket(broker, bucket, { replicas: to.replicas, signal })
+    const processes = Math.min(PROCESSES, claimers)
+    const children = await Promise.all(
+      Array.from({ length: processes }, (_, i) => {
+        const from = Math.floor((claimers * i) / processes)
+        const until = Math.floor((claimers * (i + 1)) / processes)
+        const task: ClaimerTask = {
+          ...{ way, servers: to.urls, port: redisPort, bucket, forMs: RUN_MS, paceMs },
+          ...{ from, claimers: until - from },
+        }
+        return startChild<ClaimerTask, ClaimerResult>(beside(import.meta.url, 'claimer'), task)
+      }),
+    )
+    const results = await Promise.all(children.map(child => child.go()))
+    const waits = Float64Array.from(results.flatMap(result => Array.from(result.waits)))
+    const indices = results.flatMap(result => Array.from(result.indices)).sort((a, b) => a - b)
+    const wrong = indices.findIndex((index, i) => index !== i)
+    if (wrong >= 0) throw new Error(`${way}: index ${wrong} was ${indices[wrong]}: handed out twice or never`)
+    return {
+      perSecond: (waits.length / RUN_MS) * 1_000,
+      p50: percentile(waits, 50),
+      p99: percentile(waits, 99),
+      cpu: (results.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0) / waits.length) * 1_000,
+    }
+  } finally {
+    if (broker) await dropClaimBucket(broker, bucket, { signal })
+    await broker?.drain()
+  }
+}
+
+async function servers(bench: Bench, long: boolean): Promise<Servers> {
+  const nats = [{ name: 'R1', urls: [(await startNats(bench)).url], replicas: 1 }]
+  if (long) {
+    const urls = (await startCluster(bench)).map(({ url }) => url)
+    nats.push({ name: 'R3', urls, replicas: urls.length })
+    await until('the cluster has a leader', async () => {
+      const signal = AbortSignal.timeout(2_000)
+      try {
+        const broker = await connectBroker({ servers: urls, name: 'bench', signal })
+        await ensureClaimBucket(broker, 'bench_ready', { replicas: urls.length, signal, giveUpAfterMs: 1_000 })
+        await dropClaimBucket(broker, 'bench_ready', { signal })
+        await broker.drain()
+        return true
+      } catch {
+        return false
+      }
+    })
+  }
+  return { nats, redisPort: (await startRedis(bench)).port }
+}
+
+async function measure({ repetitions, long, pictures, say }: Circumstances): Promise<Figure[]> {
+  return cleanly(async bench => {
+    const { nats, redisPort } = await servers(bench, long)
+    const counts = long ? [...CLAIMERS, MANY] : CLAIMERS
+    const [single = { name: '', urls: [], replicas: 1 }] = nats
+    const all = new Map<string, Measured[]>()
+    const put = (key: string, measured: Measured) => all.set(key, [...(all.get(key) ?? []), measured])
+    const of = (key: string) => all.get(key) ?? []
+    for (const count of counts) {
+      for (let repetition = 0; repetition < repetitions; repetition++) {
+        for (const to of nats) put(`${to.name}.${count}`, await once('nats', count, to, redisPort))
+        for (const way of ['redis-3', 'redis-4'] as const)
+          put(`${way}.${count}`, await once(way, count, single, redisPort))
+      }
+      const p50 = (key: string) => short(median(of(`${key}.${count}`).map(({ p50 }) => p50)))
+      say(`${count} claimers: p50 ${[...nats.map(({ name }) => name), 'redis-3', 'redis-4'].map(p50).join(' / ')} ms`)
+    }
+    const paced: Measured[] = []
+    const pacedCount = Math.max(...counts)
+    for (let repetition = 0; repetition < repetitions; repetition++)
+      paced.push(await once('nats', pacedCount, single, redisPort, PACED_MS))
+
+    await draw(pictures, counts, ['R1', ...(long ? ['R3'] : []), 'redis-3'], of)
+    return [
+      ...nats.flatMap(({ name }) =>
+        counts.flatMap(count => {
+          const ours = of(`${name}.${count}`)
+          const theirs = of(`redis-3.${count}`)
+          const line = (what: 'p50' | 'p99' | 'perSecond', title: string, unit: string) =>
+            figure({
+              id: `claims.${name}.${count}.${what}`,
+              title: `claim ${title}, ${name}, ${count} claimer${count === 1 ? '' : 's'}`,
+              unit,
+              values: ours.map(measured => measured[what]),
+              baseline: { name: 'Redis, 3 commands', values: theirs.map(measured => measured[what]) },
+              ...(what === 'p50' && name === 'R1'
+                ? { goal: { of: 'ratio' as const, is: 'at most' as const, limit: REDIS_GOAL } }
+                : {}),
+            })
+          return [line('p50', 'p50', 'ms'), line('p99', 'p99', 'ms'), line('perSecond', 'throughput', '/s')]
+        }),
+      ),
+      ...counts.map(count =>
+        figure({
+          id: `claims.four.${count}`,
+          title: `claim p50, R1, ${count} claimer${count === 1 ? '' : 's'}, against four commands`,
+          unit: 'ms',
+          values: of(`R1.${count}`).map(({ p50 }) => p50),
+          baseline: { name: 'Redis, 4 commands', values: of(`redis-4.${count}`).map(({ p50 }) => p50) },
+        }),
+      ),
+      figure({
+        id: 'claims.cpu',
+        title: `client CPU per claim, R1, ${CLAIMERS.at(-1)} claimers`,
+        unit: 'ms',
+        values: of(`R1.${CLAIMERS.at(-1)}`).map(({ cpu }) => cpu),
+        baseline: { name: 'Redis, 3 commands', values: of(`redis-3.${CLAIMERS.at(-1)}`).map(({ cpu }) => cpu) },
+      }),
+      figure({
+        id: `claims.paced.${pacedCount}.p50`,
+        title: `claim p50, R1, ${pacedCount} claimers, one claim a second each`,
+        unit: 'ms',
+        values: paced.map(({ p50 }) => p50),
+      }),
+      figure({
+        id: `claims.paced.${pacedCount}.p99`,
+        title: `claim p99, R1, ${pacedCount} claimers, one claim a second each`,
+        unit: 'ms',
+        values: paced.map(({ p99 }) => p99),
+        goal: { of: 'value', is: 'at most', limit: PACED_GOAL_MS },
+      }),
+    ]
+  })
+}
+
+async function draw(
+  pictures: string,
+  counts: readonly number[],
+  ways: readonly string[],
+  of: (key: string) => Measured[],
+): Promise<void> {
+  const curve = (way: string, what: 'p50' | 'p99') =>
+    counts.map((count): [number, number] => [count, median(of(`${way}.${count}`).map(measured => measured[what]))])
+  const names: Record<string, string> = { R1: 'this fleet', R3: 'this fleet, R3', 'redis-3': 'Redis, 3 commands' }
+  await writeFile(
+    join(pictures, 'claims.svg'),
+    lineChart({
+      title: 'Time for a claim',
+      x: { label: 'claimers, each claiming as fast as it can', log: true, ticks: counts },
+      y: { label: 'ms', log: true },
+      series: ways.flatMap(way => [
+        { name: `${names[way]}, p50`, points: curve(way, 'p50') },
+        { name: `${names[way]}, p99`, points: curve(way, 'p99'), dashed: true },
+      ]),
+    }),
+  )
+}
+
+export const claims: Benchmark = {
+  name: 'claims',
+  about: 'taking the next index, against the Redis queue',
+  run: measure,
+}

@@ -1,0 +1,78 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { packageRoot } from '../src/package-root.js'
+import { aggregation } from './aggregation/aggregation.js'
+import type { Benchmark } from './benchmark.js'
+import { claims } from './claims/claims.js'
+import { keepRun, lastFigures, type Run } from './report/keep.js'
+import { machineFacts } from './report/machine.js'
+import { markdownTable, textTable } from './report/table.js'
+
+/** In the order of the page. */
+const SUITE: readonly Benchmark[] = [aggregation, claims]
+
+const USAGE = `usage: bench [--only name,…] [--long] [--repetitions N] [--pictures FOLDER] [--markdown]
+
+${SUITE.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}`
+
+const DEFAULT_REPETITIONS = 3
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string', default: '' },
+      long: { type: 'boolean', default: false },
+      repetitions: { type: 'string', default: String(DEFAULT_REPETITIONS) },
+      pictures: { type: 'string', default: join(packageRoot, 'docs', 'performance') },
+      markdown: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  const wanted = values.only.split(',').filter(Boolean)
+  const unknown = wanted.filter(name => !SUITE.some(benchmark => benchmark.name === name))
+  const repetitions = Number(values.repetitions)
+  if (values.help || unknown.length > 0 || !Number.isInteger(repetitions) || repetitions < 1) {
+    const wrong = unknown.length > 0 ? `there is no benchmark ${unknown.join(', ')}\n` : ''
+    console.error(`${wrong}${USAGE}`)
+    return values.help ? 0 : 2
+  }
+  mkdirSync(values.pictures, { recursive: true })
+  const folder = join(packageRoot, '.grail', 'bench')
+  const last = lastFigures(folder)
+  const run: Run = {
+    at: new Date().toISOString(),
+    long: values.long,
+    machine: machineFacts(),
+    seconds: {},
+    figures: [],
+    failed: {},
+  }
+  for (const benchmark of SUITE) {
+    if (wanted.length > 0 && !wanted.includes(benchmark.name)) continue
+    console.log(`${benchmark.name}: ${benchmark.about}`)
+    const began = Date.now()
+    try {
+      const figures = await benchmark.run({
+        long: values.long,
+        repetitions,
+        pictures: values.pictures,
+        say: line => console.log(`  ${line}`),
+      })
+      run.figures.push(...figures)
+    } catch (error) {
+      run.failed[benchmark.name] = String(error)
+      console.error(error)
+    }
+    run.seconds[benchmark.name] = (Date.now() - began) / 1_000
+  }
+  console.log(`\n${textTable(run.figures, last)}\n`)
+  if (values.markdown) console.log(`${markdownTable(run.figures)}\n`)
+  const judged = run.figures.filter(({ met }) => met !== undefined)
+  const missed = judged.filter(({ met }) => met === false)
+  console.log(`${judged.length - missed.length} of ${judged.length} goals met; kept as ${keepRun(folder, run)}`)
+  for (const [name, why] of Object.entries(run.failed)) console.log(`${name} did not come to an end: ${why}`)
+  return Object.keys(run.failed).length > 0 ? 1 : 0
+}
+
+process.exitCode = await main()
