@@ -37,6 +37,8 @@ export interface ActorOptions {
   config: string
   /** Added to the environment. */
   env: Record<string, string>
+  /** Arguments for node itself. */
+  nodeArgs?: readonly string[]
   onCrash(crash: Crash): void
 }
 
@@ -74,7 +76,7 @@ export function startActor(options: ActorOptions): Actor {
     process !== undefined && process.exitCode === null && process.signalCode === null
 
   function spawnIt(): void {
-    const started = spawn(process.execPath, [...program(), ...args(options)], {
+    const started = spawn(process.execPath, [...(options.nodeArgs ?? []), ...program(), ...args(options)], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, NODE_NO_WARNINGS: '1', ...options.env },
       cwd: packageRoot,

@@ -41,6 +41,8 @@ export interface WorldOptions {
   proxied?: string[]
   /** Added to every actor's environment. */
   env?: Record<string, string>
+  /** Arguments for every actor's node. */
+  nodeArgs?: readonly string[]
   environment?: string
   /** Which actors to start, `role`, `role-number` or `role@spare`. Default: one of each role on the host `test`, and all generators. */
   actors?: string[]
@@ -243,6 +245,7 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
         name,
         config: configOf(name),
         env: options.env ?? {},
+        nodeArgs: options.nodeArgs ?? [],
         onCrash: crash => closed || crashes.push(crash),
       })
       actors.set(name, actor)
