@@ -133,6 +133,8 @@ export async function controllerParts(of: Composition): Promise<ControllerParts>
   const profile = profileFrom(of.loaded)
   const common = await actorParts(of, 'controller', `controller-${of.host.name}`)
   const { openChain } = await import('../src/chain/polkadot.js')
+  const { watchRegistration } = await import('../src/chain/registration.js')
+  const { notRegistered } = await import('../src/chain/commit.js')
   const chain = openChain({
     endpoints: config.chain.endpoints,
     ...(config.chain.genesis === '' ? {} : { genesis: config.chain.genesis }),
@@ -149,6 +151,15 @@ export async function controllerParts(of: Composition): Promise<ControllerParts>
       const found = await checkpointOf(of.loaded, profile)
       return typeof found === 'string' ? found : found.metadata
     },
+    registration: (ss58, aborted) =>
+      watchRegistration({
+        link: linkSignal => chain.link(linkSignal),
+        secondLink: linkSignal => chain.secondLink(linkSignal),
+        netuid: config.chain.netuid,
+        ss58,
+        signal: aborted,
+      }),
+    remedy: ss58 => notRegistered(config.chain.netuid, ss58).message,
     randomness: async (hash, aborted) => {
       const { beaconOf } = await import('../src/chain/beacon.js')
       const found = await beaconOf(hash, {

@@ -2,11 +2,11 @@ import { createActor, transition } from 'xstate'
 import type { OwnedClaim } from '../../src/window/claim.js'
 import { firstHole } from '../../src/window/holes.js'
 import type { Outcome, Summary } from '../../src/window/summary.js'
-import { type Attempt, foldAttempt, noAttempt } from '../aggregator/attempt.js'
 import type { Dropped } from '../aggregator/messages.js'
-import { indicesOf } from '../aggregator/ranges.js'
+import { type Attempt, foldAttempt, noAttempt } from '../attempt.js'
 import type { GaveUp, Staged } from '../generator/messages.js'
 import type { JournalEvent } from '../journal.js'
+import { indicesOf } from '../ranges.js'
 import type { Uploaded } from '../uploader/messages.js'
 import { type WindowEvent, type WindowSnapshot, windowMachine } from './machine.js'
 import type { Opened } from './messages.js'
@@ -33,6 +33,8 @@ export interface Ledger {
   /** Server times, unix ms: when the file was to be sealed and when its object was verified. */
   sealingMs?: number
   uploadedMs?: number
+  /** How often the checkpoint list was read again: shortly after the start, and before the seal. Not folded. */
+  looks: number
   summarised: boolean
   /** Its claims and its place on the reissue queue are gone. Not folded: twice is harmless. */
   forgotten: boolean
@@ -63,6 +65,7 @@ export function emptyLedger(window: number, epoch: number, latestMs: number = NE
     duplicates: 0,
     reissued: new Map(),
     attempt: noAttempt(),
+    looks: 0,
     summarised: false,
     forgotten: false,
   }

@@ -3,6 +3,7 @@ import type { Chain } from '../../src/chain/chain.js'
 import type { CheckpointMetadata } from '../../src/checkpoint/metadata.js'
 import type { Profile } from '../../src/protocol/profile.js'
 import type { ActorParts } from '../actor.js'
+import type { WatchRegistration } from './registration.js'
 
 /** What the controller is built from. */
 export interface ControllerParts extends ActorParts {
@@ -13,6 +14,10 @@ export interface ControllerParts extends ActorParts {
   parts: Store
   /** The newest checkpoint that was ready before `window`, or a sentence why there is none. */
   checkpoint(window: number, signal: AbortSignal): Promise<CheckpointMetadata | string>
+  /** Follows the hotkey's registration; undefined where nothing is registered. */
+  registration: WatchRegistration | undefined
+  /** What to do about a hotkey that is not registered, in a sentence. */
+  remedy(hotkey: string): string
   /** Randomness of a window, 64 hex without 0x: drand mixed with the hash, or the hash alone. */
   randomness(hash: string, signal: AbortSignal): Promise<string>
   /** Most groups a window's file takes. */

@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import { foldAttempt, noAttempt } from '../../actors/aggregator/attempt.js'
+import { foldAttempt, noAttempt } from '../../actors/attempt.js'
 import { reissued } from '../../actors/controller/messages.js'
 import type { JournalEvent } from '../../actors/journal.js'
 import { PARTS, REISSUE, REISSUE_CONSUMER, ROLLOUTS } from '../../actors/streams.js'

@@ -1,5 +1,5 @@
-import type { JournalEvent } from '../journal.js'
-import type { Sealed } from './messages.js'
+import type { Sealed } from './aggregator/messages.js'
+import type { JournalEvent } from './journal.js'
 
 /** Which making of a window's file counts. Everybody who folds the journal in order comes to the same. */
 export interface Attempt {

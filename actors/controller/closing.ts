@@ -1,0 +1,69 @@
+import { announce, dropClaimBucket, purgeSubject, tell } from '../../nats/index.js'
+import { WINDOW_BLOCKS } from '../../src/window/block.js'
+import { claimsOf } from '../../src/window/claim.js'
+import { summaryLine } from '../../src/window/summary.js'
+import { REISSUE } from '../streams.js'
+import type { Desk } from './desk.js'
+import { type Ledger, settled, stateOf, summaryOf } from './ledger.js'
+import { entered, hashFinal, reissued, summarised, summaryLive } from './messages.js'
+
+/** Groups and parts are kept for this many windows after their own. */
+const WINDOWS_STAGED = 2
+
+/** Has everything that was claimed been settled, and can nothing more be claimed? Then the file is sealed early. */
+export function isDrained({ parts, fleet, timing }: Desk, ledger: Ledger): boolean {
+  if (stateOf(ledger) !== 'draining' || ledger.claims.size === 0) return false
+  const done = settled(ledger)
+  for (const index of ledger.claims.keys()) if (!done.has(index)) return false
+  const leftMs = ledger.machine.context.timers.drainEndMs - parts.clock.now()
+  const anyMayClaim = fleet
+    .members()
+    .some(
+      ({ role, groupMs, inFlight }) =>
+        role === 'generator' && ((inFlight?.length ?? 0) > 0 || (groupMs ?? timing.groupMs()) <= leftMs),
+    )
+  return ledger.claims.size >= parts.maxGroups || !anyMayClaim
+}
+
+/** Tells the uploader once block W is final under the window's hash. */
+export async function confirmFinal({ parts, signal }: Desk, ledger: Ledger, finalNumber: number): Promise<void> {
+  if (ledger.final || !ledger.opened || finalNumber < ledger.window) return
+  const { window, epoch } = ledger
+  const hash = await parts.chain.hash(window, signal)
+  if (hash === undefined || hash !== ledger.opened.hash) return
+  await announce(parts.broker, hashFinal, { window, epoch }, { hash }, { signal })
+  ledger.final = true
+}
+
+/** Says what the window came to: in the journal, live, and as the line operators look for. */
+export async function summarise({ parts, signal }: Desk, ledger: Ledger): Promise<void> {
+  const { broker, clock } = parts
+  const holes = { window: ledger.window, epoch: ledger.epoch }
+  const summary = summaryOf(ledger)
+  if (stateOf(ledger) === 'done') {
+    const done = { state: 'done' as const, atMs: clock.now(), why: '' }
+    await announce(broker, entered, holes, done, { signal })
+  }
+  await announce(broker, summarised, holes, summary, { signal })
+  ledger.summarised = true
+  tell(broker, summaryLive, {}, summary)
+  parts.say(summaryLine(summary, new Date(clock.now())))
+}
+
+/**
+ * Lifetimes of design.md §3: claims and re-issued indices until the summary, groups and parts for two windows. Done once by
+ * every controller for every window it knows: the one that summarised it may have died in between.
+ */
+export async function forget({ parts, ledgers, signal }: Desk, ledger: Ledger): Promise<void> {
+  const { broker } = parts
+  const { window, epoch } = ledger
+  ledgers.unfollowClaims(ledger)
+  await dropClaimBucket(broker, claimsOf(window, epoch), { signal })
+  await purgeSubject(broker, REISSUE, reissued.matching({ window, epoch }), { signal })
+  ledger.forgotten = true
+  if (ledgers.newestOf(window + WINDOW_BLOCKS)) return
+  const oldest = window - (WINDOWS_STAGED - 1) * WINDOW_BLOCKS
+  for (const store of [parts.rollouts, parts.parts])
+    for (const name of await store.names({ signal }))
+      if (Number(name.split('/')[0]) < oldest) await store.forget(name, { signal })
+}
