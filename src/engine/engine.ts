@@ -76,6 +76,12 @@ export interface Engine {
   /** Swaps to another checkpoint. */
   load(checkpoint: Checkpoint, signal: AbortSignal): Promise<ModelFacts>
   generate(request: GroupRequest, signal: AbortSignal): Promise<GroupReply>
+  /**
+   * How many generate() calls a caller should have open at once, so that the batcher stays full while earlier groups are
+   * proved. Measured: ask again for every group. More calls are not refused, they wait inside, first come first served.
+   * Groups may come back in another order than they were asked for. Absent: 1.
+   */
+  inFlight?(): number
   verify(request: VerifyRequest, signal: AbortSignal): Promise<VerifyReply>
   /** Ends every child with its process group; idempotent. */
   close(): Promise<void>

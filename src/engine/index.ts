@@ -1,6 +1,8 @@
 import type { Engine } from './engine.js'
 import { type RehearsalOptions, rehearsalEngine } from './rehearsal.js'
+import { type SglangOptions, sglangEngine } from './sglang.js'
 import { type TransformersOptions, transformersEngine } from './transformers.js'
+import { type VllmOptions, vllmEngine } from './vllm.js'
 
 export type { Engine, GroupReply, GroupRequest, VerifyReply, VerifyRequest } from './engine.js'
 export { EngineError } from './engine.js'
@@ -9,6 +11,8 @@ export { EngineError } from './engine.js'
 export interface EngineOptions {
   rehearsal: RehearsalOptions
   transformers: TransformersOptions
+  sglang: SglangOptions
+  vllm: VllmOptions
 }
 
 export type EngineName = keyof EngineOptions
@@ -16,6 +20,8 @@ export type EngineName = keyof EngineOptions
 const ENGINES: { [Name in EngineName]: (options: EngineOptions[Name]) => Engine } = {
   rehearsal: rehearsalEngine,
   transformers: transformersEngine,
+  sglang: sglangEngine,
+  vllm: vllmEngine,
 }
 
 /** The names an inventory may give. */

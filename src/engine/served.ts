@@ -1,0 +1,418 @@
+import { randomUUID } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Checkpoint } from '../checkpoint/metadata.js'
+import { GRAIL_V5, type Profile } from '../protocol/profile.js'
+import type { ModelFacts } from '../window/group.js'
+import { checkGroupRequest, checkVerifyRequest } from './check.js'
+import type { Engine, GroupReply, GroupRequest, VerifyReply, VerifyRequest } from './engine.js'
+import { EngineError } from './engine.js'
+import { type AgreementParts, agree } from './server/agreement.js'
+import { attachedServer } from './server/attached.js'
+import { completionsOf } from './server/completions.js'
+import type { Ask, Dialect } from './server/dialect.js'
+import { askServer, type ServerAddress } from './server/http.js'
+import { groupsInFlight } from './server/in-flight.js'
+import { type ProverOptions, proofWorkers } from './server/proof-workers.js'
+import type { GenerationServer, Launch } from './server/server.js'
+import { makeServingFolder, pointLink, removeOtherFolders, type ServingFolder } from './server/serving-folder.js'
+import { slots } from './server/slots.js'
+import { superviseServer } from './server/supervised.js'
+
+export interface ServedOptions {
+  profile?: Profile
+  /** Of this engine on this host, e.g. 'generator-0': names its record, its links and its log lines. */
+  name: string
+  /** Absolute folder for what has to outlive this process: the record of the server's processes, caches, links. */
+  stateFolder: string
+  /** The server to start. One of `start` and `attach` must be given. */
+  start?: {
+    /** A virtual environment's folder, a Python, or another executable that takes the server's own arguments. Absolute. */
+    program: string
+    extraArgs?: readonly string[]
+    /** The server's environment: PATH, HOME, CUDA_VISIBLE_DEVICES, …; nothing is inherited. */
+    env?: Readonly<Record<string, string>>
+    /** Absent: one of the kernel's choice. */
+    port?: number
+    tensorParallel?: number
+    /** Share of the GPU's memory the server may take, in (0, 1). */
+    memoryShare?: number
+  }
+  /** A server that somebody else started, and keeps. Its sequences and context length are its owner's choice. */
+  attach?: { url: string; apiKey?: string }
+  /** Longest sequence, prompt and completion, in tokens; the model's own limit where that is lower. */
+  contextLength?: number
+  /** Groups generated at once: where it starts, and the most that is tried. */
+  groups?: { start?: number; most?: number }
+  /** Python workers for proofs and replays, one per GPU (or CPU); at least one. */
+  provers: readonly ProverOptions[]
+  /** Receives what the server and the workers write, and what becomes of them, line by line. */
+  onLog?: (line: string) => void
+  /** Processes that hold GPU memory now; undefined where nobody can say. See gpus.ts. */
+  gpuProcesses?: () => Promise<ReadonlySet<number> | undefined>
+  limits?: Partial<ServedLimits>
+  /** In [0, 1); spreads restarts and retries. */
+  random?: () => number
+}
+
+/** Times in ms. */
+export interface ServedLimits {
+  /** From the start of the server to its first generation: weights, graphs and kernels take minutes. */
+  startMs: number
+  /** How often a server nobody heard of is asked to generate. */
+  healthEveryMs: number
+  healthMs: number
+  /** For one completion (one-covenant/grail backends/sglang.py allows 300 s, 54d6342). */
+  completionMs: number
+  /** How long the server may take to end after SIGTERM. */
+  termMs: number
+  crashBudget: { crashes: number; withinMs: number }
+  /** Wait before the second attempt at a completion; doubled before the third. */
+  retryMs: number
+}
+
+const LIMITS: ServedLimits = {
+  startMs: 900_000,
+  healthEveryMs: 15_000,
+  healthMs: 60_000,
+  completionMs: 300_000,
+  termMs: 15_000,
+  crashBudget: { crashes: 5, withinMs: 1_800_000 },
+  retryMs: 1_000,
+}
+/** The reference's servers (one-covenant/grail, max_model_len, 54d6342). */
+const CONTEXT_LENGTH = 12_288
+/** Three groups of 16 keep a batcher busy while one of them ends; what is best is measured. */
+const GROUPS = { start: 3, most: 16 }
+/** Sequences beside those of the groups: the health check and the check after a change of weights must not queue. */
+const SPARE_SEQUENCES = 4
+/** sglang's and vllm's own defaults leave no room for a proof model on the same GPU. */
+const MEMORY_SHARE = 0.6
+/** Groups that may wait for each prover beside the one it proves: more would only make them late. */
+const WAITING_PER_PROVER = 1
+/** For a question without a limit of its own. */
+const ASK_MS = 60_000
+/** Tokens of the health check's own generation. */
+const HEALTH_TOKENS = 2
+/** Past a window's deadline nothing is worth waiting for. */
+const DEADLINE = 'the deadline has passed'
+
+/**
+ * Generation by a server (SGLang or vLLM), proofs by Python workers beside it.
+ *
+ * generate() may be called as often as inFlight() says, and more: groups wait inside for their turn, in order. A group's
+ * place at the server is free for the next one as soon as its ids are there and a prover can take them, so proofs run
+ * while later groups are generated; when proofs fall behind, generation waits for them.
+ *
+ * load() gives up every group in flight (EngineError 'never': its weights are no more) and resolves when server and
+ * provers hold the checkpoint and agree on its numbers. If they do not, groups are refused with EngineError 'never' until
+ * another load().
+ */
+export function servedEngine(dialect: Dialect, options: ServedOptions): Engine & { inFlight(): number } {
+  const { profile = GRAIL_V5, name, stateFolder, start, attach, onLog = () => {}, random = Math.random } = options
+  const limits: ServedLimits = { ...LIMITS, ...options.limits }
+  if ((start === undefined) === (attach === undefined))
+    throw new EngineError(`the ${dialect.name} engine needs either a server to start or one to attach to`, 'never')
+  const most = options.groups?.most ?? GROUPS.most
+  const pace = groupsInFlight({ start: options.groups?.start ?? GROUPS.start, most })
+  const generating = slots(pace.limit())
+  const seats = slots(options.provers.length * (1 + WAITING_PER_PROVER))
+  const provers = proofWorkers(options.provers, profile, onLog, random)
+  const folders = join(resolve(stateFolder), `${name}.serving`)
+  const closing = new AbortController()
+
+  interface Held {
+    checkpoint: Checkpoint
+    facts: ModelFacts
+    serving: ServingFolder
+    version: string
+  }
+  let held: Held | undefined
+  /** Why nothing can be generated until the next load(). */
+  let refused: string | undefined
+  let wanted: { folder: string; version: string; eosTokenId: number } | undefined
+  /** Ends with the checkpoint: nothing that began under it goes on under another. */
+  let era = new AbortController()
+  let agreed: { incarnation: number; done: Promise<void> } | undefined
+  let loading: Promise<unknown> = Promise.resolve()
+
+  const askAt =
+    (address: ServerAddress, signal: AbortSignal): Ask =>
+    (method, path, body, timeoutMs = ASK_MS) =>
+      askServer(address, method, path, body, { timeoutMs, signal })
+
+  function outOfMemory(line: string): void {
+    const limit = pace.outOfMemory()
+    generating.resize(limit)
+    onLog(`${name} is out of memory: at most ${limit} groups at once from now on (${line})`)
+  }
+
+  /** Is it there, is it ours, does it generate? */
+  async function probe(address: ServerAddress, signal: AbortSignal): Promise<void> {
+    const ask = askAt(address, signal)
+    const model = wanted
+    if (!model) return
+    await dialect.sample((method, path, body) => ask(method, path, body, limits.healthMs), {
+      id: randomUUID(),
+      promptIds: Int32Array.of(model.eosTokenId),
+      generation: { maxTokens: HEALTH_TOKENS, temperature: 1, topP: 1, topK: 0, repetitionPenalty: 1 },
+      eosTokenId: model.eosTokenId,
+      logprobs: false,
+      version: model.version,
+    })
+    const served = await dialect.served(ask)
+    if (resolve(served.folder) !== resolve(model.folder))
+      throw new EngineError(`the server serves ${served.folder}, not ${model.folder}`, 'later')
+  }
+
+  const watch = { healthEveryMs: limits.healthEveryMs, healthMs: limits.healthMs, onLog }
+  // An attached server has the weights it had until load() puts others into it: it is asked whether it is there only.
+  const server: GenerationServer = start
+    ? superviseServer({
+        ...watch,
+        ...limits,
+        probe,
+        name,
+        stateFolder: resolve(stateFolder),
+        random,
+        onOutOfMemory: outOfMemory,
+        gpuProcesses: options.gpuProcesses ?? (() => Promise.resolve(undefined)),
+        ...(start.port === undefined ? {} : { port: start.port }),
+      })
+    : attachedServer({ ...watch, ...attach!, probe })
+
+  function contextLength(serving: ServingFolder): number {
+    return Math.min(options.contextLength ?? CONTEXT_LENGTH, serving.maxPositions)
+  }
+
+  function launchOf(serving: ServingFolder, model: { folder: string; version: string }) {
+    return (port: number): Launch =>
+      dialect.launch(
+        {
+          program: start!.program,
+          extraArgs: start!.extraArgs ?? [],
+          env: start!.env ?? {},
+          tensorParallel: start!.tensorParallel ?? 1,
+          memoryShare: start!.memoryShare ?? MEMORY_SHARE,
+          contextLength: contextLength(serving),
+          sequences: most * profile.groupSize + SPARE_SEQUENCES,
+          cacheFolder: join(resolve(stateFolder), `${name}.cache`),
+        },
+        model,
+        port,
+      )
+  }
+
+  function isUp(): boolean {
+    try {
+      server.up()
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  /** Brings the checkpoint into the server: in place where it can, else by a start. */
+  async function serve(serving: ServingFolder, version: string, signal: AbortSignal): Promise<void> {
+    const inPlace = dialect.reload !== undefined
+    // vLLM is told a link, since it reloads from the path it was started with.
+    const link = join(folders, 'current')
+    const linked = dialect.name === 'vllm' && inPlace
+    if (linked) await pointLink(link, serving.folder)
+    const model = { folder: linked ? link : serving.folder, version }
+    const launch = start ? launchOf(serving, model) : () => ({ program: '', args: [], env: {} })
+    if (server.owned && !(inPlace && isUp())) {
+      wanted = { ...model, eosTokenId: serving.eosTokenId }
+      return server.start(launch, signal)
+    }
+    // Nothing to compare with before the change.
+    wanted = undefined
+    await server.start(launch, signal)
+    const ask = askAt(server.up(), signal)
+    if (dialect.reload) {
+      await dialect.reload(ask, model)
+      server.relaunchWith(launch)
+      wanted = { ...model, eosTokenId: serving.eosTokenId }
+    } else {
+      const { folder } = await dialect.served(ask)
+      if (resolve(folder) !== resolve(serving.folder))
+        throw new EngineError(
+          `the ${dialect.name} server at ${attach!.url} serves ${folder}, and its weights cannot be changed from outside`,
+          'never',
+        )
+    }
+  }
+
+  const partsOf = (model: Held, signal: AbortSignal): AgreementParts => ({
+    dialect,
+    profile,
+    ask: askAt(server.up(), signal),
+    facts: model.facts,
+    version: model.version,
+    prove: (request, completions) => provers.prove(request, completions, signal),
+  })
+
+  /** Once per process of the server and checkpoint, before its first group: server and prover give the same numbers. */
+  async function agreement(model: Held): Promise<void> {
+    const { incarnation } = server.up()
+    if (agreed?.incarnation !== incarnation) {
+      const done = agree(partsOf(model, era.signal))
+      const mine = { incarnation, done }
+      agreed = mine
+      done.catch((error: unknown) => {
+        // What may pass is asked again by the next group; a disagreement stays.
+        if (agreed === mine) agreed = undefined
+        if (error instanceof EngineError && error.next === 'never' && held === model) refused = error.message
+      })
+    }
+    await agreed!.done
+  }
+
+  async function load(checkpoint: Checkpoint, signal: AbortSignal): Promise<ModelFacts> {
+    const mine = loading.catch(() => {}).then(() => loadNow(checkpoint, AbortSignal.any([signal, closing.signal])))
+    loading = mine
+    return mine
+  }
+
+  async function loadNow(checkpoint: Checkpoint, signal: AbortSignal): Promise<ModelFacts> {
+    signal.throwIfAborted()
+    const { metadata } = checkpoint
+    held = undefined
+    refused = undefined
+    agreed = undefined
+    era.abort(new EngineError(`checkpoint ${metadata.window} was loaded while the group was being made`, 'never'))
+    era = new AbortController()
+    await mkdir(folders, { recursive: true })
+    const serving = await makeServingFolder(checkpoint, folders)
+    const version = `${metadata.window}/${metadata.weightsHash || 'unhashed'}`
+    // Both take minutes, and neither needs the other.
+    const stop = new AbortController()
+    const either = AbortSignal.any([signal, stop.signal])
+    const both = [provers.load(checkpoint, either), serve(serving, version, either)] as const
+    for (const one of both) one.catch(() => stop.abort(new EngineError('the other half of the engine failed', 'later')))
+    const [proved, served] = await Promise.allSettled(both)
+    signal.throwIfAborted()
+    const failures = [proved, served].flatMap(({ status, ...rest }) =>
+      status === 'rejected' && (rest as { reason: unknown }).reason !== stop.signal.reason
+        ? [(rest as { reason: Error }).reason]
+        : [],
+    )
+    if (proved.status === 'rejected' || failures.length > 0) {
+      const [first] = failures
+      const failure =
+        first instanceof EngineError ? first : new EngineError(first?.message ?? 'it failed', 'later', { cause: first })
+      if (failure.next === 'never') refused = failure.message
+      throw failure
+    }
+    const facts = { ...proved.value, maxPositions: contextLength(serving) }
+    if (facts.eosTokenId !== serving.eosTokenId)
+      throw new EngineError(`EOS is ${facts.eosTokenId} to the proof worker and ${serving.eosTokenId} here`, 'never')
+    held = { checkpoint, facts, serving, version }
+    await agreement(held)
+    await removeOtherFolders(folders, serving.folder)
+    return facts
+  }
+
+  /** @throws EngineError why no group can be made now */
+  function requireHeld(): Held {
+    if (closing.signal.aborted) throw new EngineError('the engine is closed', 'never')
+    if (refused !== undefined) throw new EngineError(refused, 'never')
+    if (!held) throw new EngineError('no checkpoint is loaded yet: wait for load()', 'later', { retryAfterMs: 1_000 })
+    return held
+  }
+
+  async function generate(request: GroupRequest, caller: AbortSignal): Promise<GroupReply> {
+    caller.throwIfAborted()
+    const model = requireHeld()
+    checkGroupRequest(request, model.facts, profile, Date.now())
+    const late = new AbortController()
+    const timer = setTimeout(() => late.abort(new EngineError(DEADLINE, 'deadline')), request.deadlineMs - Date.now())
+    const signal = AbortSignal.any([caller, late.signal, era.signal, closing.signal])
+    const given: (() => void)[] = []
+    try {
+      const giveBack = await generating.take(signal)
+      given.push(giveBack)
+      server.up()
+      await withSignal(agreement(model), signal)
+      const beganMs = Date.now()
+      const completions = await completionsOf(request, {
+        dialect,
+        server,
+        facts: model.facts,
+        version: model.version,
+        timeoutMs: limits.completionMs,
+        retryMs: limits.retryMs,
+        random,
+        onOutOfMemory: outOfMemory,
+        signal,
+      })
+      const generatedMs = Date.now()
+      const saturated = generating.taken() >= pace.limit()
+      given.push(await seats.take(signal))
+      giveBack()
+      pace.finished(
+        completions.reduce((sum, ids) => sum + ids.length, 0),
+        saturated,
+        generatedMs,
+      )
+      generating.resize(pace.limit())
+      const reply = await provers.prove(request, completions, signal)
+      if (reply.model.weightsHash !== model.facts.weightsHash)
+        throw new EngineError('the proof worker holds other weights than were loaded', 'never')
+      return {
+        model: model.facts,
+        completions: reply.completions,
+        seconds: { generate: (generatedMs - beganMs) / 1_000, prove: reply.seconds.prove },
+      }
+    } catch (error) {
+      signal.throwIfAborted()
+      if (error instanceof EngineError && error.next === 'never' && /weights/.test(error.message))
+        refused = error.message
+      throw error
+    } finally {
+      clearTimeout(timer)
+      for (const giveBack of given) giveBack()
+    }
+  }
+
+  return {
+    name: dialect.name,
+    rehearsal: false,
+    start: load,
+    load,
+    generate,
+    inFlight: () => pace.limit() + options.provers.length * (1 + WAITING_PER_PROVER),
+
+    async verify(request: VerifyRequest, signal: AbortSignal): Promise<VerifyReply> {
+      signal.throwIfAborted()
+      const model = requireHeld()
+      checkVerifyRequest(request, model.facts, profile)
+      const proof = await provers.verify(request, AbortSignal.any([signal, era.signal, closing.signal]))
+      return request.tokens.at(-1) === model.facts.eosTokenId ? proof : { ...proof, eosProbability: Number.NaN }
+    },
+
+    async close(): Promise<void> {
+      closing.abort(new EngineError('the engine is closed', 'never'))
+      held = undefined
+      await Promise.allSettled([loading, server.stop(), provers.close()])
+      // A load that was under way may have started it again in between.
+      await server.stop()
+    },
+  }
+}
+
+/** The promise, or the signal's reason: others wait for the same promise, so it goes on. */
+async function withSignal<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const stop = new AbortController()
+  try {
+    return await Promise.race([
+      promise,
+      sleep(2 ** 31 - 1, undefined as never, { signal: AbortSignal.any([signal, stop.signal]) }).catch(() => {
+        throw signal.reason
+      }),
+    ])
+  } finally {
+    stop.abort()
+  }
+}
