@@ -115,7 +115,7 @@ t.test('what cannot be judged: exit code 2 and one sentence', async t => {
     [[empty], /no \.parquet files/],
     [[goodFile, '--window', 'x'], /--window x is no block number/],
     [[goodFile, '--hash', 'abc'], /--hash abc is no hash/],
-    [[goodFile, '--challenge', 'xyz'], /--challenge xyz is not hex/],
+    [[goodFile, '--challenge', 'xyz'], /--challenge xyz is neither hex nor "chain"/],
     [[goodFile, '--engine', 'abacus'], /no engine "abacus": rehearsal, transformers/],
     [[goodFile, '--profile', 'grail-v9'], /unknown protocol profile "grail-v9"/],
     [[goodFile, '--checkpoint', empty], /no checkpoint: .* does not exist/],
