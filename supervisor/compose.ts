@@ -212,6 +212,7 @@ export async function generatorParts(of: Composition, number: number): Promise<G
   return {
     ...common,
     gpus: generator.gpus.map(String),
+    lanes: config.engine.lanes,
     rollouts: openStore(common.broker, ROLLOUTS),
     checkpoint: () => checkpointOf(loaded, profile),
     workshop: async (checkpoint, aborted) => {

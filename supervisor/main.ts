@@ -62,6 +62,18 @@ const VERBS: Record<string, Verb> = {
   },
 }
 
+/** Errors whose message is a sentence for the operator. */
+const EXPECTED = [
+  'BrokerError',
+  'BucketError',
+  'WalletError',
+  'ChainError',
+  'EngineError',
+  'DatasetError',
+  'EnvironmentRefused',
+  'CheckpointError',
+]
+
 function usage(io: CommandIo): void {
   io.out(
     'grail: a GPU mining fleet for GRAIL (Bittensor subnet 81)\n\nusage: grail VERB [options]   (grail VERB --help tells more)\n',
@@ -98,7 +110,7 @@ async function main(argv: string[]): Promise<number> {
     // What an operator can mend gets its sentence; anything else is ours to mend and keeps its stack.
     const expected =
       error instanceof ConfigError ||
-      (error instanceof Error && ['BrokerError', 'BucketError', 'WalletError', 'ChainError'].includes(error.name)) ||
+      (error instanceof Error && EXPECTED.includes(error.name)) ||
       (error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS')
     io.err(
       `grail ${name}: ${expected ? (error as Error).message : error instanceof Error ? error.stack : String(error)}`,

@@ -80,6 +80,8 @@ const engine = z.strictObject({
   /** Torch threads of a worker on the CPU; 0 leaves it to torch. */
   threads: z.number().int().min(0).default(0),
   device: z.string().default('auto'),
+  /** Groups asked of the engine at once: 1 where it makes one at a time, several where a server batches them. */
+  lanes: z.number().int().min(1).max(64).default(1),
   /** Pace of the rehearsal engine: milliseconds per group. */
   pace_ms: ms.default(1_000),
 })

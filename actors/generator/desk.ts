@@ -1,0 +1,30 @@
+import type { Store } from '../../nats/index.js'
+import type { Checkpoint } from '../../src/checkpoint/metadata.js'
+import type { ActorParts } from '../actor.js'
+import type { InFlight } from './in-flight.js'
+import type { Workshop } from './make-group.js'
+import type { Pace } from './pace.js'
+import type { Tallies } from './tally.js'
+
+/** What a generator is built from. */
+export interface GeneratorParts extends ActorParts {
+  host: string
+  gpus: string[]
+  /** Groups the engine may be asked for at once, so that a batching server stays full. */
+  lanes: number
+  /** Object store of staged groups. */
+  rollouts: Store
+  /** The checkpoint to mine `window` (or, undefined, the next one) with, or a sentence why there is none. */
+  checkpoint(window: number | undefined, signal: AbortSignal): Promise<Checkpoint | string>
+  /** Starts the engine with a checkpoint, or swaps it: everything groups are made with. */
+  workshop(checkpoint: Checkpoint, signal: AbortSignal): Promise<Workshop>
+}
+
+/** What the parts of a running generator share. */
+export interface Desk {
+  readonly parts: GeneratorParts
+  readonly inFlight: InFlight
+  readonly pace: Pace
+  readonly tallies: Tallies
+  readonly signal: AbortSignal
+}

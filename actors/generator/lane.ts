@@ -1,0 +1,77 @@
+import { isBrokerError } from '../../nats/index.js'
+import { mayClaim } from '../../src/window/deadline.js'
+import type { Bell } from '../bell.js'
+import { isOver, type OpenWindow, type Windows } from '../windows.js'
+import type { Desk } from './desk.js'
+import type { Workshop } from './make-group.js'
+import { taking } from './take.js'
+import { work } from './work.js'
+
+/** How long an idle lane sleeps at most before it looks again whether the window took a turn. */
+const IDLE_MS = 1_000
+/** Groups of one lane that may be rewarded and staged while the engine is busy with the next one. */
+const STAGING_IN_FLIGHT = 2
+/** Pause after the first group an engine failed on, and the longest one, ms. */
+const FIRST_PAUSE_MS = 500
+const LONGEST_PAUSE_MS = 30_000
+
+export interface LaneParts {
+  windows: Windows
+  changed: Bell
+  /** The workshop for a window's checkpoint; undefined when it cannot be had now. */
+  workshopFor(window: OpenWindow): Promise<Workshop | undefined>
+  /** Told whether this lane is at work. */
+  busy(now: boolean): void
+}
+
+/** One lane: claim an index, make its group, hand it to staging, again; it ends with the signal, when all is staged. */
+export async function runLane(
+  desk: Desk,
+  lane: number,
+  { windows, changed, workshopFor, busy }: LaneParts,
+): Promise<void> {
+  const { parts, pace, signal } = desk
+  const { clock, log } = parts
+  const take = taking(desk, lane)
+  const staging = new Set<Promise<void>>()
+  let failures = 0
+
+  /** Own p90; before the first group the fleet's, which lies between the moments claims close and draining ends. */
+  const expectedMs = ({ timers }: OpenWindow) => pace.groupMs() ?? timers.drainEndMs - timers.claimsCloseMs
+  const mineable = (window: OpenWindow | undefined): window is OpenWindow =>
+    window !== undefined && !isOver(window) && mayClaim(clock.now(), window.timers.drainEndMs, expectedMs(window))
+
+  while (!signal.aborted) {
+    const window = windows.latest()
+    try {
+      const shop = mineable(window) ? await workshopFor(window) : undefined
+      if (!shop || !mineable(window)) {
+        busy(false)
+        await changed.wait(IDLE_MS, signal)
+        continue
+      }
+      busy(true)
+      const index = await take(window)
+      if (index === undefined) continue
+      const worked = await work(desk, window, shop, index)
+      if (worked === 'stopped') continue
+      if (worked === 'failed') {
+        // A broken engine must not eat the window's indices: each failure waits twice as long as the one before.
+        await clock.sleep(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures++), signal)
+        continue
+      }
+      failures = 0
+      const handedOver = worked.staging.finally(() => staging.delete(handedOver))
+      staging.add(handedOver)
+      if (staging.size >= STAGING_IN_FLIGHT) await Promise.race(staging)
+    } catch (error) {
+      if (signal.aborted) break
+      // The window's cap is reached, it was sealed, or its claims are gone: there will be another window.
+      const closed = isBrokerError(error) && error.next === 'never'
+      if (!closed && !window?.worthless.aborted) log.warn({ err: error }, 'no index to be had just now')
+      busy(false)
+      await changed.wait(IDLE_MS, signal)
+    }
+  }
+  await Promise.allSettled(staging)
+}

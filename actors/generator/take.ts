@@ -1,0 +1,48 @@
+import { claim, done, never, pullOne } from '../../nats/index.js'
+import { claimsOf, encodeClaim } from '../../src/window/claim.js'
+import { reissued } from '../controller/messages.js'
+import { REISSUE, REISSUE_CONSUMER } from '../streams.js'
+import type { OpenWindow } from '../windows.js'
+import type { Desk } from './desk.js'
+
+/** Only what is in the reissue queue now: a claim must not wait for what may come. */
+const NOW = 0
+
+/** Takes the next index of a window: one left by a dead generator if there is any, else a new one. */
+export type Take = (window: OpenWindow) => Promise<number | undefined>
+
+/**
+ * One lane's way to its indices. Throws BrokerError: 'sealed', 'not-found' and 'stream-full' mean that this window has none left.
+ * @returns undefined when there was nothing to take just now
+ */
+export function taking({ parts, inFlight, signal }: Desk, lane: number): Take {
+  const { broker, clock, instance, boot, log } = parts
+  let claims = 0
+  return async window => {
+    const left = await pullOne(broker, REISSUE, REISSUE_CONSUMER, { signal, expiresMs: NOW })
+    if (left) {
+      const holes = reissued.holes(left.subject)
+      if (holes?.window !== window.window || holes.epoch !== window.epoch) {
+        await left.settle(never('of another window or epoch'), { signal })
+        return undefined
+      }
+      // Listed before it leaves the queue: between the two the controller must see it in one place at least.
+      inFlight.begin(window, holes.index)
+      await left.settle(done, { signal })
+      log.info({ window: window.window, index: holes.index }, 'took over an index of a dead generator')
+      return holes.index
+    }
+    // A number is only used up by a claim that was answered: after a lost answer the same claim is asked for again.
+    const key = `${instance}.${boot}.${window.window}.${window.epoch}.${lane}.${claims}`
+    const checkpointWindow = window.opened.checkpoint.window
+    const value = encodeClaim({ generator: instance, boot, checkpointWindow, atMs: clock.now() })
+    const { index } = await claim(broker, claimsOf(window.window, window.epoch), key, value, {
+      id: key,
+      signal: AbortSignal.any([signal, window.worthless]),
+      giveUpAfterMs: window.timers.drainEndMs - clock.now(),
+    })
+    claims++
+    inFlight.begin(window, index)
+    return index
+  }
+}

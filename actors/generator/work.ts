@@ -1,0 +1,51 @@
+import { EngineError } from '../../src/engine/engine.js'
+import type { OpenWindow } from '../windows.js'
+import type { Desk } from './desk.js'
+import { generate, type Workshop } from './make-group.js'
+import { giveUp, stage } from './stage.js'
+
+/** Tries of one index on one generator while its engine asks for patience: then it goes back to the fleet. */
+const TRIES_PER_INDEX = 3
+
+/** What came of an index: handed over to staging, stopped by the window's end, or failed by the engine. */
+export type Worked = { staging: Promise<void> } | 'stopped' | 'failed'
+
+/** One index from its claim to the hand-over to staging: the part of a group's way that needs the engine. */
+export async function work(desk: Desk, window: OpenWindow, shop: Workshop, index: number): Promise<Worked> {
+  const { parts, inFlight, signal } = desk
+  const { clock, log, instance } = parts
+  const beganMs = clock.now()
+  const tooLate = new AbortController()
+  const latestMs = window.timers.drainEndMs
+  const timer = setTimeout(() => tooLate.abort(new Error('draining is over')), latestMs - beganMs)
+  const until = AbortSignal.any([signal, window.worthless, tooLate.signal])
+  const task = { window: window.window, epoch: window.epoch, index, opened: window.opened, latestMs }
+  try {
+    for (let tries = 1; ; tries++) {
+      try {
+        const generated = await generate(shop, { task, clock, producer: instance, signal: until })
+        return { staging: stage(desk, window, index, generated, beganMs) }
+      } catch (error) {
+        const patient = error instanceof EngineError && error.next === 'later' && tries < TRIES_PER_INDEX
+        if (until.aborted || !patient) throw error
+        log.warn({ window: window.window, index, err: error }, 'engine asks for patience')
+        await clock.sleep(error.retryAfterMs, until)
+      }
+    }
+  } catch (error) {
+    try {
+      if (until.aborted || (error instanceof EngineError && error.next === 'deadline')) return 'stopped'
+      if (error instanceof EngineError && error.next === 'never') {
+        // The prompt is at fault, not the engine: the next index may be fine.
+        await giveUp(desk, window, index, 'engine-refused', error.message)
+        return 'failed'
+      }
+      log.error({ window: window.window, index, err: error }, 'engine failed: index left for another generator')
+      return 'failed'
+    } finally {
+      inFlight.end(window, index)
+    }
+  } finally {
+    clearTimeout(timer)
+  }
+}
