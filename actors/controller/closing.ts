@@ -61,7 +61,6 @@ export async function forget({ parts, ledgers, signal }: Desk, ledger: Ledger): 
   await dropClaimBucket(broker, claimsOf(window, epoch), { signal })
   await purgeSubject(broker, REISSUE, reissued.matching({ window, epoch }), { signal })
   ledger.forgotten = true
-  if (ledgers.newestOf(window + WINDOW_BLOCKS)) return
   const oldest = window - (WINDOWS_STAGED - 1) * WINDOW_BLOCKS
   for (const store of [parts.rollouts, parts.parts])
     for (const name of await store.names({ signal }))

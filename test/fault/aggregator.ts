@@ -6,7 +6,7 @@ import { PATIENCE_MS, startWorld } from '../helpers/world.js'
 
 // An aggregator that dies or stands still while a window's file is half written, and when it has just been sealed.
 
-/** Groups of about 200 KB: a part of 5 MiB is full after 25 of them, in the middle of the window. */
+/** Groups of about 200 KB: a part of 5 MiB is full after 25 of them, in the middle of the window. Its file has two or three. */
 const MAX_TOKENS = 4_096
 
 t.setTimeout(PATIENCE_MS)
@@ -14,7 +14,7 @@ t.test('aggregators that die and stand still', { skip: natsServerAbsent, timeout
   const world = await startWorld(t, {
     generators: 4,
     blockMs: 700,
-    paceMs: 350,
+    paceMs: 700,
     maxTokens: MAX_TOKENS,
     policy: 'part_bytes = 5242880',
     proxied: ['aggregator'],
@@ -62,7 +62,7 @@ t.test('aggregators that die and stand still', { skip: natsServerAbsent, timeout
     hung.signal('SIGCONT')
     await becomes(t, world, { window, state: 'UPLOADED' })
     const { payload: uploaded } = await world.event('uploaded', event => event.window === window)
-    t.equal(uploaded.attempt, 2, 'and it is the file of the one that was active')
+    t.ok(uploaded.attempt >= 2, 'and it is not the file of the one that stood still')
   })
   await invariants(t, world)
 })

@@ -10,7 +10,7 @@ import { PATIENCE_MS, startWorld, type World } from '../helpers/world.js'
 
 /** What the issue promises: so long after a kill -9 an unfinished index is on the queue again, ms. */
 const REISSUED_WITHIN_MS = 10_000
-/** Longer than presence (2 s) and the grace for listing a claim (3 s): only by being listed does its index stay its own. */
+/** Longer than a presence lives (4 s) and than the grace for listing a claim (3 s): only by being listed does its index stay its own. */
 const SLOW_MS = 6_000
 
 interface Death {

@@ -28,7 +28,7 @@ t.test('a bucket that fails and an uploader that dies', { skip: natsServerAbsent
     generators: 4,
     blockMs: 800,
     firstTailMs: 6_000,
-    paceMs: 350,
+    paceMs: 700,
     proxied: ['uploader'],
     maxTokens: MAX_TOKENS,
     policy: 'part_bytes = 5242880',

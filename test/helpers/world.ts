@@ -131,8 +131,6 @@ name = "rehearsal"
 pace_ms = ${options.paceOf?.[name] ?? options.paceMs ?? 600}
 [policy]
 first_tail_ms = ${options.firstTailMs ?? 1_500}
-presence_ms = 2000
-lease_ms = 2000
 ${options.policy ?? ''}
 [[hosts]]
 name = "${FIRST_HOST}"
