@@ -76,9 +76,15 @@ export function serve<Task, Result>(prepare: (task: Task) => Promise<() => Promi
     await started
     await send({ result: await run() })
   }
+  // Whoever started it is gone: nobody waits for the result.
+  const orphaned = () => process.exit(1)
+  process.once('disconnect', orphaned)
   main()
     .catch((error: unknown) => send({ failed: error instanceof Error ? `${error.stack}` : String(error) }))
-    .finally(() => process.disconnect())
+    .finally(() => {
+      process.off('disconnect', orphaned)
+      process.disconnect()
+    })
 }
 
 /** What a child says, one message after the other; its death is a failure of whoever waits. */

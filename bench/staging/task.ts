@@ -1,0 +1,14 @@
+/** What workers that stage groups are told. */
+export interface StagerTask {
+  way: 'nats' | 'redis'
+  server: string
+  port: number
+  window: number
+  /** Indices of each worker. */
+  workers: number[][]
+  /** Of a staged group. */
+  bytes: number
+}
+
+/** Redis' list of what is staged. */
+export const REDIS_QUEUE = 'bench:staged'
