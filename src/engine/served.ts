@@ -11,7 +11,7 @@ import { EngineError } from './engine.js'
 import { type AgreementParts, agree } from './server/agreement.js'
 import { attachedServer } from './server/attached.js'
 import { completionsOf } from './server/completions.js'
-import type { Ask, Dialect } from './server/dialect.js'
+import { type Ask, type Dialect, OtherWeights } from './server/dialect.js'
 import { askServer, type ServerAddress } from './server/http.js'
 import { groupsInFlight } from './server/in-flight.js'
 import { type ProverOptions, proofWorkers } from './server/proof-workers.js'
@@ -93,6 +93,8 @@ const MEMORY_SHARE = 0.6
 const WAITING_PER_PROVER = 1
 /** For a question without a limit of its own. */
 const ASK_MS = 60_000
+/** What a caller is told when the server gives no answer to be relied upon: it is looked at meanwhile. */
+const RETRY_MS = 5_000
 /** Tokens of the health check's own generation. */
 const HEALTH_TOKENS = 2
 /** Past a window's deadline nothing is worth waiting for. */
@@ -131,11 +133,19 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine &
   let held: Held | undefined
   /** Why nothing can be generated until the next load(). */
   let refused: string | undefined
+  /** A server that once did not hold what it said is started anew for the next checkpoint. */
+  let trusted = true
   let wanted: { folder: string; version: string; eosTokenId: number } | undefined
   /** Ends with the checkpoint: nothing that began under it goes on under another. */
   let era = new AbortController()
   let agreed: { incarnation: number; done: Promise<void> } | undefined
   let loading: Promise<unknown> = Promise.resolve()
+
+  function distrust(error: OtherWeights): void {
+    refused = error.message
+    trusted = false
+    onLog(`${name} makes no groups until the next load: ${error.message}`)
+  }
 
   const askAt =
     (address: ServerAddress, signal: AbortSignal): Ask =>
@@ -222,16 +232,25 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine &
     if (linked) await pointLink(link, serving.folder)
     const model = { folder: linked ? link : serving.folder, version }
     const launch = start ? launchOf(serving, model) : () => ({ program: '', args: [], env: {} })
-    if (server.owned && !(inPlace && isUp())) {
+    const startAnew = async (): Promise<void> => {
       wanted = { ...model, eosTokenId: serving.eosTokenId }
-      return server.start(launch, signal)
+      await server.start(launch, signal)
+      trusted = true
     }
+    if (server.owned && !(inPlace && trusted && isUp())) return startAnew()
     // Nothing to compare with before the change.
     wanted = undefined
-    await server.start(launch, signal)
+    if (!server.owned) await server.start(launch, signal)
     const ask = askAt(server.up(), signal)
     if (dialect.reload) {
-      await dialect.reload(ask, model)
+      try {
+        await dialect.reload(ask, model)
+      } catch (error) {
+        signal.throwIfAborted()
+        if (!server.owned) throw error
+        onLog(`${name} did not take the weights while running (${(error as Error).message}) and is started anew`)
+        return startAnew()
+      }
       server.relaunchWith(launch)
       wanted = { ...model, eosTokenId: serving.eosTokenId }
     } else {
@@ -257,13 +276,18 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine &
   async function agreement(model: Held): Promise<void> {
     const { incarnation } = server.up()
     if (agreed?.incarnation !== incarnation) {
-      const done = agree(partsOf(model, era.signal))
+      const done = agree(partsOf(model, era.signal)).catch((cause: unknown) => {
+        if (cause instanceof EngineError) throw cause
+        const { message } = cause as Error
+        server.suspect(message)
+        throw new EngineError(`${name} cannot be checked: ${message}`, 'later', { retryAfterMs: RETRY_MS, cause })
+      })
       const mine = { incarnation, done }
       agreed = mine
       done.catch((error: unknown) => {
         // What may pass is asked again by the next group; a disagreement stays.
         if (agreed === mine) agreed = undefined
-        if (error instanceof EngineError && error.next === 'never' && held === model) refused = error.message
+        if (error instanceof OtherWeights && held === model) distrust(error)
       })
     }
     await agreed!.done
@@ -309,7 +333,7 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine &
     if (facts.eosTokenId !== serving.eosTokenId)
       throw new EngineError(`EOS is ${facts.eosTokenId} to the proof worker and ${serving.eosTokenId} here`, 'never')
     held = { checkpoint, facts, serving, version }
-    await agreement(held)
+    await withSignal(agreement(held), signal)
     await removeOtherFolders(folders, serving.folder)
     return facts
   }
@@ -359,7 +383,7 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine &
       generating.resize(pace.limit())
       const reply = await provers.prove(request, completions, signal)
       if (reply.model.weightsHash !== model.facts.weightsHash)
-        throw new EngineError('the proof worker holds other weights than were loaded', 'never')
+        throw new OtherWeights('the proof worker holds other weights than were loaded')
       return {
         model: model.facts,
         completions: reply.completions,

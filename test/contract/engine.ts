@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,8 +7,10 @@ import type { Checkpoint, CheckpointMetadata } from '../../src/checkpoint/metada
 import type { Engine, GroupReply, GroupRequest, VerifyRequest } from '../../src/engine/engine.js'
 import { openEngine } from '../../src/engine/index.js'
 import { rehearsalCheckpoint } from '../../src/engine/rehearsal/checkpoint.js'
+import type { ServedOptions } from '../../src/engine/served.js'
 import { packageRoot } from '../../src/package-root.js'
 import { GRAIL_V5, PRIME_Q } from '../../src/protocol/profile.js'
+import { standInServer } from '../helpers/generation-server-control.js'
 import { runWorkerPython, workerPython, workerPythonAbsent } from '../helpers/worker-python.js'
 
 // One contract for every engine there is.
@@ -31,6 +34,15 @@ const promptIds = Int32Array.from({ length: 50 }, (_, i) => 3 + ((i * 7) % 250))
 
 const folder = await mkdtemp(join(tmpdir(), 'engine-'))
 t.teardown(() => rm(folder, { recursive: true, force: true }))
+
+/** Engines that generate on a server: a process stands in for it and samples from the checkpoint it is given. */
+const server = await standInServer(folder)
+const served = (name: string): ServedOptions => ({
+  name,
+  stateFolder: join(folder, 'state'),
+  start: { program: server.program, env: server.env },
+  provers: [{ python: workerPython, device: 'cpu', threads: 1 }],
+})
 
 interface Implementation {
   name: string
@@ -65,6 +77,26 @@ const implementations: Implementation[] = [
       return Promise.all([make(30), make(60)])
     },
   },
+  ...(
+    [
+      ['sglang', () => openEngine('sglang', served('sglang'))],
+      ['vllm', () => openEngine('vllm', served('vllm'))],
+    ] as const
+  ).map(
+    ([name, open]): Implementation => ({
+      name,
+      skip: workerPythonAbsent,
+      open,
+      checkpoints: async () => {
+        const make = async (window: number): Promise<Checkpoint> => {
+          const target = join(folder, `b${window}`)
+          if (!existsSync(target)) await runWorkerPython('tiny_checkpoint.py', target, String(window), 'bigram')
+          return { folder: target, metadata: { ...metadata, window, modelName: window === 30 ? 'first' : 'second' } }
+        }
+        return [await make(30), await make(60)]
+      },
+    }),
+  ),
 ]
 
 function ask(changes: Partial<GroupRequest> = {}): GroupRequest {

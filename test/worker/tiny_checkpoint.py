@@ -1,4 +1,8 @@
-"""Writes a checkpoint folder with a tiny model of random weights: python tiny_checkpoint.py FOLDER SEED."""
+"""Writes a checkpoint folder with a tiny model of random weights: python tiny_checkpoint.py FOLDER SEED [bigram].
+
+With "bigram" attention and MLP add nothing: a token's successor depends on that token alone, so that the stand-in for a
+generation server (test/helpers/bigram-model.ts) can sample from the same model.
+"""
 
 from __future__ import annotations
 
@@ -42,4 +46,8 @@ model = LlamaForCausalLM(
         bos_token_id=None,
     )
 )
+if sys.argv[3:] == ["bigram"]:
+    for layer in model.model.layers:
+        torch.nn.init.zeros_(layer.self_attn.o_proj.weight)
+        torch.nn.init.zeros_(layer.mlp.down_proj.weight)
 model.to(torch.bfloat16).save_pretrained(folder)

@@ -4,7 +4,7 @@ import type { Profile } from '../../protocol/profile.js'
 import type { ModelFacts } from '../../window/group.js'
 import type { GroupReply, GroupRequest } from '../engine.js'
 import { EngineError } from '../engine.js'
-import type { Ask, Dialect } from './dialect.js'
+import { type Ask, type Dialect, OtherWeights } from './dialect.js'
 
 export interface AgreementParts {
   dialect: Dialect
@@ -68,16 +68,15 @@ export async function agree({ dialect, profile, ask, facts, version, prove }: Ag
     samples.map(({ ids }) => ids),
   )
   if (model.weightsHash !== facts.weightsHash)
-    throw new EngineError('the proof worker holds other weights than were loaded', 'never')
+    throw new OtherWeights('the proof worker holds other weights than were loaded')
   const { valid, measure, limit } = logprobVerdict(
     profile,
     completions.flatMap(({ logprobs }) => Array.from(logprobs)),
     samples.flatMap(({ logprobs }) => logprobs),
   )
   if (!valid)
-    throw new EngineError(
+    throw new OtherWeights(
       `the server does not generate with the weights of checkpoint ${facts.checkpointWindow} (${facts.weightsHash}): ` +
         `its log-probabilities are off by ${measure.toFixed(3)}, at most ${limit} is allowed`,
-      'never',
     )
 }

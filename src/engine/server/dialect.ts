@@ -65,6 +65,13 @@ export interface Dialect {
   reload?(ask: Ask, model: Required<ServedModel>): Promise<void>
 }
 
+/** Server or prover hold other weights than they should: nothing they make is worth anything until another load(). */
+export class OtherWeights extends EngineError {
+  constructor(message: string) {
+    super(message, 'never')
+  }
+}
+
 /** The server could not do it now; it may later. */
 export class ServerTrouble extends Error {
   readonly outOfMemory: boolean

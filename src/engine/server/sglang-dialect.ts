@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { EngineError } from '../engine.js'
-import { type Dialect, jsonOf, type Sample, ServerTrouble } from './dialect.js'
+import { type Dialect, jsonOf, OtherWeights, type Sample, ServerTrouble } from './dialect.js'
 import { resolveProgram, serverEnvironment } from './program.js'
 
 // SGLang's own HTTP (docs.sglang.io, "SGLang Native APIs" and "SGLang for RL Systems"; sglang 0.5).
@@ -15,7 +15,7 @@ const Generated = z.object({
   meta_info: z.object({
     finish_reason: z.object({
       type: z.string(),
-      matched: z.unknown(),
+      matched: z.unknown().optional(),
       message: z.string().nullish(),
     }),
     weight_version: z.string().nullish(),
@@ -71,7 +71,7 @@ export const sglangDialect: Dialect = {
       throw new EngineError(`a completion was stopped by ${JSON.stringify(matched)}, which is not its EOS`, 'never')
     const held = meta_info.weight_version
     if (typeof held === 'string' && held !== version)
-      throw new EngineError(`the server answered with weights "${held}", wanted are "${version}"`, 'never')
+      throw new OtherWeights(`the server answered with weights "${held}", wanted are "${version}"`)
     return {
       ids: Int32Array.from(output_ids),
       logprobs: (meta_info.output_token_logprobs ?? []).map(([logprob]) => logprob),

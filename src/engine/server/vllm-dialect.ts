@@ -16,7 +16,7 @@ const Completion = z.object({
     .array(
       z.object({
         finish_reason: z.string(),
-        stop_reason: z.unknown(),
+        stop_reason: z.unknown().optional(),
         token_ids: z.array(z.int()).nullish(),
         logprobs: z.object({ token_logprobs: z.array(z.number().nullable()) }).nullish(),
       }),
