@@ -10,7 +10,13 @@ export default tseslint.config({
     // tap queues subtests by itself and waits for each: nobody else needs to.
     '@typescript-eslint/no-floating-promises': [
       'error',
-      { allowForKnownSafeCalls: ['@tapjs/core', '@tapjs/test', 'tap'].map(name => ({ from: 'package', name: 'test', package: name })) },
+      {
+        allowForKnownSafeCalls: ['@tapjs/core', '@tapjs/test', 'tap'].map(name => ({
+          from: 'package',
+          name: 'test',
+          package: name,
+        })),
+      },
     ],
     '@typescript-eslint/no-misused-promises': ['error', { checksVoidReturn: false }],
   },
