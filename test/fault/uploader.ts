@@ -22,12 +22,17 @@ t.test('a bucket that fails and an uploader that dies', { skip: natsServerAbsent
   const s3 = await startS3()
   t.teardown(() => s3.stop())
   let choose: (request: Passing) => Fault = () => ({ kind: 'pass' })
-  const proxy = await startProxy(s3.endpoint, request => choose(request))
+  const asked: Passing[] = []
+  const proxy = await startProxy(s3.endpoint, request => {
+    asked.push(request)
+    return choose(request)
+  })
   t.teardown(() => proxy.close())
   const world = await startWorld(t, {
     generators: 4,
-    blockMs: 800,
-    firstTailMs: 6_000,
+    // A window of 27 s that is sealed 13.5 s before its deadline: an uploader that dies twice in its tail comes back in time.
+    blockMs: 900,
+    firstTailMs: 9_000,
     paceMs: 700,
     proxied: ['uploader'],
     maxTokens: MAX_TOKENS,
@@ -75,11 +80,11 @@ rehearsal = true`,
       await complete
       await world.actor('uploader').kill()
       choose = failing('parts', 'complete', 'head')
-      const at = proxy.seen.length
+      const at = asked.length
       await world.proxy('uploader').hold('before', ({ subject }) => subject.endsWith('.file.completed'))
       await world.actor('uploader').kill()
       await becomes(t, world, { window, state: 'UPLOADED' })
-      const since = proxy.seen.slice(at)
+      const since = asked.slice(at).flatMap(({ url, what }) => (url.includes(`-window-${window}.`) ? [what] : []))
       t.equal(
         since.filter(what => what === 'complete').length,
         FAILURES + 1,
@@ -124,12 +129,5 @@ rehearsal = true`,
     await invariants(t, world, { window })
   })
 
-  await t.test('a bucket that answers nothing but errors', async t => {
-    choose = ({ what }) => (['open', 'part', 'complete', 'put'].includes(what) ? SERVER_ERROR : { kind: 'pass' })
-    const { window } = await world.nextWindow()
-    await becomes(t, world, { window, state: 'MISSED' })
-    choose = () => ({ kind: 'pass' })
-    await invariants(t, world, { window })
-  })
   await invariants(t, world)
 })

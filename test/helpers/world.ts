@@ -104,6 +104,9 @@ export interface World {
 export const PATIENCE_MS = 280_000
 /** No wait of a test is longer than two windows of its world and the start of its processes on a busy machine, ms. */
 const WAIT_MS = 90_000
+/** A fleet is up after so long per process, two at a time, ms; where it takes longer, windows are longer in proportion, up to SLOWEST times. */
+const START_MS = 2_000
+const SLOWEST = 2
 /** What a role logs when it has its lease. */
 const ACTIVE = /"msg":"active"/
 /** What nobody tells of is looked for this often, ms. */
@@ -279,6 +282,7 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
     'uploader',
     ...Array.from({ length: generators }, (_, i) => `generator-${i}`),
   ]
+  const startedMs = Date.now()
   for (const name of names) world.begin(name)
   // The streams come with the first actor that is up: until then there is nobody.
   await untilPolled(`${names.length} actors are present`, world, async () => (await present()).length >= names.length)
@@ -286,6 +290,9 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
   following.catch(error => {
     if (!end.signal.aborted) throw error
   })
+  // What a window leaves for a process to come back in is meant for a machine that is not busy with others.
+  const startMs = Date.now() - startedMs
+  chain.setBlockTime(blockMs * Math.min(SLOWEST, Math.max(1, startMs / (names.length * START_MS))))
   chain.stall(false)
   return world
 
