@@ -1,4 +1,5 @@
 import { decompressZstd } from 'hyparquet-compressors'
+import type { z } from 'zod'
 import {
   columnsOf,
   type DeltaEntry,
@@ -67,16 +68,17 @@ export function decodeDeltaPayload(payload: Uint8Array, expectedVersion?: DeltaV
   if (view.length < 4) throw new DeltaError('the delta is too short for its header length')
   const dataStart = 4 + view.readUInt32LE(0)
   if (view.length < dataStart) throw new DeltaError('the delta is too short for its header')
-  const header = readHeader(view.subarray(4, dataStart))
+  const header = readDeltaHeader(view.subarray(4, dataStart))
   if (expectedVersion !== undefined && header.version !== expectedVersion)
     throw new DeltaError(`the delta is of format version ${header.version}, its metadata says ${expectedVersion}`)
   const data = view.subarray(dataStart)
   const tensors = new Map<string, TensorDelta>()
-  for (const entry of header.tensors) tensors.set(entry.name, readTensor(entry, header.version, data))
+  for (const entry of header.tensors) tensors.set(entry.name, readTensorDelta(entry, header.version, data))
   return { version: header.version, tensors }
 }
 
-function readHeader(bytes: Buffer) {
+/** Reads the header of an unpacked delta: its JSON alone. Throws DeltaError. */
+export function readDeltaHeader(bytes: Buffer): z.infer<typeof deltaHeader> {
   let json: unknown
   try {
     json = JSON.parse(bytes.toString('utf8'))
@@ -89,7 +91,8 @@ function readHeader(bytes: Buffer) {
   throw new DeltaError(`the header of the delta is malformed: ${faults.join('; ')}`)
 }
 
-function readTensor(entry: DeltaEntry, version: DeltaVersion, data: Buffer): TensorDelta {
+/** Reads one tensor's changes. Throws DeltaError. @param data what follows the header */
+export function readTensorDelta(entry: DeltaEntry, version: DeltaVersion, data: Buffer): TensorDelta {
   const { name, shape, value_dtype: type } = entry
   const columns = columnsOf(shape)
   const values = slice(entry, data, entry.values_offset, entry.values_size)
@@ -157,25 +160,35 @@ export function applyDelta(base: ReadonlyMap<string, Tensor>, delta: Delta): Map
   const result = new Map(base)
   for (const [name, changes] of delta.tensors) {
     const tensor = base.get(name)
-    if (!tensor) throw new DeltaError(`the delta changes ${name}, which the weights do not have`)
-    if (tensor.type !== changes.type || elementCount(tensor.shape) !== elementCount(changes.shape))
-      throw new DeltaError(
-        `the delta takes ${name} for ${changes.type}[${changes.shape}], the weights for ${tensor.type}[${tensor.shape}]`,
-      )
-    result.set(name, { ...tensor, bytes: replaced(tensor, changes) })
+    checkFits(name, tensor, changes)
+    const bytes = Uint8Array.from(tensor.bytes)
+    assignChanges(bytes, changes)
+    result.set(name, { ...tensor, bytes })
   }
   return result
 }
 
-function replaced(tensor: Tensor, changes: TensorDelta): Uint8Array {
-  const bytes = Uint8Array.from(tensor.bytes)
-  const width = ELEMENT_BYTES[tensor.type]
+/** Refuses changes of a tensor that is not in the weights, or differs there in type or size. Throws DeltaError. */
+export function checkFits<T extends { type: string; shape: readonly number[] }>(
+  name: string,
+  tensor: T | undefined,
+  changes: Pick<TensorDelta, 'type' | 'shape'>,
+): asserts tensor is T {
+  if (!tensor) throw new DeltaError(`the delta changes ${name}, which the weights do not have`)
+  if (tensor.type !== changes.type || elementCount(tensor.shape) !== elementCount(changes.shape))
+    throw new DeltaError(
+      `the delta takes ${name} for ${changes.type}[${changes.shape}], the weights for ${tensor.type}[${tensor.shape}]`,
+    )
+}
+
+/** Puts the new values into a tensor's bytes, in place. The changes fit the tensor. */
+export function assignChanges(bytes: Uint8Array, changes: TensorDelta): void {
+  const width = ELEMENT_BYTES[changes.type]
   const columnCount = columnsOf(changes.shape)
   for (let i = 0; i < changes.rows.length; i++) {
     const target = (changes.rows[i]! * columnCount + changes.columns[i]!) * width
     for (let j = 0; j < width; j++) bytes[target + j] = changes.values[i * width + j]!
   }
-  return bytes
 }
 
 /** Content size a zstd frame declares (RFC 8878 §3.1.1), undefined when it declares none. */

@@ -20,6 +20,17 @@ export interface CheckpointRecord {
   anchorWindow: number | undefined
 }
 
+/** The part of metadata.json that says how a checkpoint's files are put together, whatever is mined with it. */
+export interface CheckpointFiles {
+  window: number
+  kind: CheckpointRecord['kind']
+  manifest: CheckpointRecord['manifest']
+  previousWindow: number | undefined
+  anchorWindow: number | undefined
+  /** '' when the metadata carries none. */
+  weightsHash: string
+}
+
 /** The metadata is not what a checkpoint's publisher writes. `missing` names the fields the reference would name. */
 export class CheckpointMetadataError extends Error {
   readonly missing: readonly string[]
@@ -71,13 +82,8 @@ export function parseCheckpointRecord(json: unknown, profile: Profile): Checkpoi
   const missing = missingMetadata(json)
   if (missing.length > 0)
     throw new CheckpointMetadataError(`the checkpoint's metadata lacks ${missing.join(', ')}`, missing)
-  const parsed = shape.safeParse(json)
-  if (!parsed.success) {
-    const faults = parsed.error.issues.map(issue => `${issue.path.join('.') || 'metadata'}: ${issue.message}`)
-    throw new CheckpointMetadataError(`the checkpoint's metadata is malformed: ${faults.join('; ')}`, [])
-  }
+  const data = shaped(json)
   const raw = json as { env_id: unknown; generation_params: unknown; thinking_mode: ThinkingMode }
-  const { data } = parsed
   if (typeof raw.env_id !== 'string' || !profile.environmentIds.includes(raw.env_id))
     throw new CheckpointMetadataError(
       `the checkpoint asks for environment ${JSON.stringify(raw.env_id)}; validators of ${profile.id} know ${profile.environmentIds.join(', ')}`,
@@ -100,9 +106,33 @@ export function parseCheckpointRecord(json: unknown, profile: Profile): Checkpoi
   }
 }
 
+/**
+ * The part of metadata.json that is needed of a checkpoint another one builds on: such a one may be of an environment nobody
+ * mines any more. Throws CheckpointMetadataError for a shape no publisher writes.
+ * @param kind what it is where the metadata does not say: the folder it lies in
+ */
+export function parseCheckpointFiles(json: unknown, kind: CheckpointRecord['kind']): CheckpointFiles {
+  const data = shaped(json)
+  return {
+    window: data.window,
+    kind: data.checkpoint_type ?? kind,
+    manifest: new Map(Object.entries(data.file_manifest)),
+    previousWindow: data.prev_window ?? undefined,
+    anchorWindow: data.anchor_window ?? undefined,
+    weightsHash: data.weights_hash ?? '',
+  }
+}
+
 /** The part of metadata.json that decides what is mined. Throws as `parseCheckpointRecord`. */
 export function parseCheckpointMetadata(json: unknown, profile: Profile): CheckpointMetadata {
   return parseCheckpointRecord(json, profile).metadata
+}
+
+function shaped(json: unknown): z.infer<typeof shape> {
+  const parsed = shape.safeParse(json)
+  if (parsed.success) return parsed.data
+  const faults = parsed.error.issues.map(issue => `${issue.path.join('.') || 'metadata'}: ${issue.message}`)
+  throw new CheckpointMetadataError(`the checkpoint's metadata is malformed: ${faults.join('; ')}`, [])
 }
 
 function generationOf(raw: unknown, profile: Profile): CheckpointMetadata['generation'] {

@@ -1,0 +1,39 @@
+import type { PublishedCheckpoint } from './published.js'
+import { isUntouched, readSeal, recheck, type Seal } from './seal.js'
+
+/** A checkpoint in the cache whose files are as they were verified. */
+export interface Kept {
+  window: number
+  folder: string
+  seal: Seal
+}
+
+/** What a look at a cached checkpoint's folder tells: as it was verified, to be read again before it is used, or of no use. */
+export type Look = { state: 'verified' | 'unsure'; seal: Seal } | { state: 'useless' }
+
+/** Looks at a cached checkpoint without reading its weights. */
+export async function lookAt(folder: string, published: PublishedCheckpoint): Promise<Look> {
+  const seal = await readSeal(folder)
+  if (!seal || !isSame(seal, published)) return { state: 'useless' }
+  return { state: (await isUntouched(folder, seal)) ? 'verified' : 'unsure', seal }
+}
+
+/** Reads a cached checkpoint's files again. Returns what is damaged, undefined when nothing is. */
+export async function checkAgain(folder: string, signal: AbortSignal): Promise<string | undefined> {
+  const seal = await readSeal(folder)
+  return seal ? recheck(folder, seal, signal) : 'it has no seal'
+}
+
+/**
+ * Is what was verified the checkpoint that is published now? A trainer that starts over uses its windows again. Of one that
+ * is no longer published nothing is known: what is built on it shows.
+ */
+function isSame(seal: Seal, { window, full, delta }: PublishedCheckpoint): boolean {
+  if (seal.window !== window) return false
+  const hash = delta?.files.weightsHash || full?.files.weightsHash
+  if (hash) return seal.weightsHash === hash.toLowerCase()
+  if (!full) return delta === undefined
+  return [...full.files.manifest].every(
+    ([path, sha256]) => seal.files[path]?.digest === `sha256:${sha256.toLowerCase()}`,
+  )
+}
