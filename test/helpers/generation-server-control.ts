@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { renameSync, writeFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { packageRoot } from '../../src/package-root.js'
@@ -29,7 +29,11 @@ export async function standInServer(folder: string, name = 'server'): Promise<St
     ? `"${process.execPath}" "${join(packageRoot, 'dist', 'test', 'helpers', 'generation-server.js')}"`
     : `"${process.execPath}" --import tsx "${join(packageRoot, 'test', 'helpers', 'generation-server.ts')}"`
   await writeFile(program, `#!/bin/sh\ncd "${packageRoot}"\nexec ${node} "$@"\n`, { mode: 0o700 })
-  const set = (next: ServerControl): void => writeFileSync(control, JSON.stringify(next))
+  // Whole or not at all: the server may read at any moment.
+  const set = (next: ServerControl): void => {
+    writeFileSync(`${control}.next`, JSON.stringify(next))
+    renameSync(`${control}.next`, control)
+  }
   set({})
   return { program, env: { STAND_IN: control, PATH: '/usr/bin:/bin' }, set }
 }

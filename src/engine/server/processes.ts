@@ -1,4 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 /** A process by what no other process of this boot shares: its id and the moment it started. */
 export interface ProcessId {
@@ -34,6 +35,18 @@ export async function groupMembers(pgid: number): Promise<ProcessFacts[]> {
   const entries = await readdir('/proc').catch(() => [])
   const found = await Promise.all(entries.filter(name => /^\d+$/.test(name)).map(name => processFacts(Number(name))))
   return found.filter(facts => facts !== undefined).filter(facts => facts.pgid === pgid)
+}
+
+/** How often a dying group is looked at, ms. */
+const LOOK_EVERY_MS = 50
+
+/** Waits until nobody in the group lives. @returns false when somebody still does after `ms` */
+export async function groupGoneWithin(pgid: number, ms: number): Promise<boolean> {
+  for (let waited = 0; (await groupMembers(pgid)).length > 0; waited += LOOK_EVERY_MS) {
+    if (waited >= ms) return false
+    await sleep(LOOK_EVERY_MS)
+  }
+  return true
 }
 
 /** Tells boots apart: process ids and start ticks begin anew with each. '' where the kernel does not say. */

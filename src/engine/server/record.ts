@@ -1,10 +1,9 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { EngineError } from '../engine.js'
 import { signalGroup } from '../process-group.js'
-import { bootId, groupMembers, type ProcessId, processFacts } from './processes.js'
+import { bootId, groupGoneWithin, groupMembers, type ProcessId, processFacts } from './processes.js'
 
 // A killed generator leaves its server behind, on the GPU. The next one finds it by what the first wrote down here, and
 // by nothing else: whoever has the port or the name may be somebody else.
@@ -20,8 +19,6 @@ const GroupRecord = z.strictObject({
 type GroupRecord = z.infer<typeof GroupRecord>
 
 const OWNER_ONLY = 0o600
-/** How often a dying group is looked at, ms. */
-const LOOK_EVERY_MS = 50
 /** A process that survives SIGKILL this long hangs in the kernel. */
 const KILL_MS = 10_000
 
@@ -44,14 +41,6 @@ export async function forgetGroup(file: string): Promise<void> {
 
 async function isAlive({ pid, startTicks }: ProcessId): Promise<boolean> {
   return (await processFacts(pid))?.startTicks === startTicks
-}
-
-async function goneWithin(pgid: number, ms: number): Promise<boolean> {
-  for (let waited = 0; waited < ms; waited += LOOK_EVERY_MS) {
-    if ((await groupMembers(pgid)).length === 0) return true
-    await sleep(LOOK_EVERY_MS)
-  }
-  return (await groupMembers(pgid)).length === 0
 }
 
 /**
@@ -90,9 +79,9 @@ export async function endOrphans(
   if (ours) {
     onLog(`${members.length} processes of an earlier run are still there (group ${pgid}) and are ended`)
     signalGroup(pgid, 'SIGTERM')
-    if (!(await goneWithin(pgid, termMs))) {
+    if (!(await groupGoneWithin(pgid, termMs))) {
       signalGroup(pgid, 'SIGKILL')
-      if (!(await goneWithin(pgid, KILL_MS)))
+      if (!(await groupGoneWithin(pgid, KILL_MS)))
         throw new EngineError(`processes of group ${pgid} survived SIGKILL: they hang in the kernel`, 'later')
     }
   }

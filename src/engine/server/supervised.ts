@@ -8,7 +8,7 @@ import { restartWaitMs } from '../transformers/backoff.js'
 import { type Health, healthOf } from './health.js'
 import { type ServerAddress, serverAddress } from './http.js'
 import { freePort, portIsFree } from './port.js'
-import { groupMembers } from './processes.js'
+import { groupGoneWithin, groupMembers } from './processes.js'
 import { endOrphans, forgetGroup, recordGroup } from './record.js'
 import type { GenerationServer, Launch, ServerState } from './server.js'
 import { saysOutOfMemory, saysPortTaken } from './signs.js'
@@ -127,6 +127,8 @@ export function superviseServer(options: SupervisedOptions): GenerationServer {
     const pids = (await groupMembers(child.pid)).map(({ pid }) => pid)
     await endGroup(child.pid, child.exited, termMs)
     child.address.agent.destroy()
+    if (!(await groupGoneWithin(child.pid, MEMORY_MS)))
+      throw new Error(`processes of group ${child.pid} survived SIGKILL: they hang in the kernel`)
     await memoryFreed(pids)
     await forgetGroup(record)
   }
