@@ -91,6 +91,8 @@ export interface World {
   window(): number
   /** Resolves once an actor's process of this moment, or the next one, has said that it holds its role's lease. */
   active(name: string): Promise<void>
+  /** Resolves once a line of an actor's log matches. */
+  says(name: string, line: RegExp): Promise<void>
   /** Starts an actor more. */
   begin(name: string): Actor
   /** Resolves once a process of this instance is present. */
@@ -241,6 +243,8 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
     window: () => Math.max(...events.filter(({ kind }) => kind === 'opened').map(({ window }) => window)),
     active: name =>
       untilPolled(`${name} is active`, world, () => world.actor(name).life.some(line => ACTIVE.test(line))),
+    says: (name, line) =>
+      untilPolled(`${name} says ${line.source}`, world, () => world.actor(name).lines.some(said => line.test(said))),
     begin(name) {
       const actor = startActor({
         name,
