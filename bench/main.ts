@@ -9,15 +9,21 @@ import { keepRun, lastFigures, type Run } from './report/keep.js'
 import { machineFacts } from './report/machine.js'
 import { markdownTable, textTable } from './report/table.js'
 import { staging } from './staging/staging.js'
+import { tail } from './tail/tail.js'
+import { recovery } from './window/recovery.js'
+import { start } from './window/start.js'
+import { use } from './window/use.js'
 
 /** In the order of the page. */
-const SUITE: readonly Benchmark[] = [aggregation, claims, staging]
+const SUITE: readonly Benchmark[] = [aggregation, claims, staging, tail, use, recovery, start]
 
 const USAGE = `usage: bench [--only name,…] [--long] [--repetitions N] [--pictures FOLDER] [--markdown]
 
 ${SUITE.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}`
 
 const DEFAULT_REPETITIONS = 3
+/** Of the reason why a benchmark did not come to an end: a fleet's logs are long. */
+const REASON_CHARACTERS = 3_000
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -62,8 +68,7 @@ async function main(): Promise<number> {
       })
       run.figures.push(...figures)
     } catch (error) {
-      run.failed[benchmark.name] = String(error)
-      console.error(error)
+      run.failed[benchmark.name] = String(error).slice(0, REASON_CHARACTERS)
     }
     run.seconds[benchmark.name] = (Date.now() - began) / 1_000
   }

@@ -1,0 +1,72 @@
+import type { JournalEvent } from '../../actors/journal.js'
+import { openBucket } from '../../src/bucket/index.js'
+import { WINDOW_BLOCKS } from '../../src/window/block.js'
+import { FIRST_TAIL_MS } from '../../src/window/deadline.js'
+import { startS3 } from '../../test/helpers/s3-server.js'
+import { startWorld, type World } from '../../test/helpers/world.js'
+import { type Bench, until } from '../measure/bounded.js'
+import { startLink } from '../tail/link.js'
+
+/** Groups that a GPU makes in a window: 360 s at 10 s each. */
+export const GROUPS_PER_WINDOW = 36
+/** Short completions: the fleet is measured, not the rehearsal's arithmetic, which takes CPU where a GPU would take none. */
+const MAX_TOKENS = 256
+const RTT_MS = 20
+const LINK_BYTES_PER_S = 100e6
+
+/** A whole fleet with real processes, as a host runs it: real broker, development chain, S3 server behind a line of 20 ms. */
+export async function startFleet(
+  bench: Bench,
+  options: { generators: number; windowSeconds: number; actors?: string[] },
+): Promise<World> {
+  const s3 = await startS3()
+  bench.teardown(() => s3.stop())
+  const link = await startLink(Number(new URL(s3.endpoint).port), RTT_MS, LINK_BYTES_PER_S)
+  bench.teardown(() => link.close())
+  const endpoint = `http://127.0.0.1:${link.port}`
+  return startWorld(bench, {
+    generators: options.generators,
+    ...(options.actors ? { actors: options.actors } : {}),
+    blockMs: (options.windowSeconds / WINDOW_BLOCKS) * 1_000,
+    paceMs: Math.round((options.windowSeconds / GROUPS_PER_WINDOW) * 1_000),
+    maxTokens: MAX_TOKENS,
+    firstTailMs: FIRST_TAIL_MS,
+    bucket: `kind = "s3"
+endpoint = "${endpoint}"
+name = "${s3.bucket}"
+access_key_id = "${s3.accessKeyId}"
+rehearsal = true`,
+    env: { R2_WRITE_SECRET_ACCESS_KEY: s3.secretAccessKey },
+    openBucket: () =>
+      openBucket({
+        kind: 's3',
+        endpoint: s3.endpoint,
+        region: 'auto',
+        bucket: s3.bucket,
+        accessKeyId: s3.accessKeyId,
+        secretAccessKey: s3.secretAccessKey,
+      }),
+  })
+}
+
+export type Of<K extends JournalEvent['kind']> = Extract<JournalEvent, { kind: K }>
+
+/** The first event of a kind that matches, past or to come; patient enough for real windows. */
+export function eventOf<K extends JournalEvent['kind']>(
+  world: World,
+  kind: K,
+  matches: (event: Of<K>) => boolean,
+  withinMs: number,
+): Promise<Of<K>> {
+  const look = () => world.events.find((event): event is Of<K> => event.kind === kind && matches(event as Of<K>))
+  return until(`event ${kind}`, look, { withinMs })
+}
+
+/** Lines of an actor's log that say `what`, with the time and the other fields they have. */
+export function logged(world: World, actor: string, what: string): { atMs: number; fields: Record<string, unknown> }[] {
+  return world.actor(actor).lines.flatMap(line => {
+    if (!line.includes(`"msg":"${what}"`)) return []
+    const fields = JSON.parse(line) as Record<string, unknown>
+    return [{ atMs: Date.parse(String(fields.time)), fields }]
+  })
+}
