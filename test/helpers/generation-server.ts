@@ -11,7 +11,9 @@ import type { ServerControl } from './generation-server-control.js'
 // control file in STAND_IN, read anew for every request. A process of its own, with one more in its group as the real
 // ones have. Says what happens line by line.
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  // As in `vllm serve MODEL`.
+  allowPositionals: true,
   options: {
     'model-path': { type: 'string' },
     'tp-size': { type: 'string' },
@@ -36,7 +38,7 @@ const { values } = parseArgs({
 
 const control = (): ServerControl => JSON.parse(readFileSync(process.env.STAND_IN!, 'utf8')) as ServerControl
 const say = (line: string): void => console.log(line)
-const folder = (values['model-path'] ?? values.model)!
+const folder = (values['model-path'] ?? values.model ?? (positionals[0] === 'serve' ? positionals[1] : undefined))!
 const contextLength = Number(values['context-length'] ?? values['max-model-len'])
 
 let model = load(folder)

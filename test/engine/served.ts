@@ -1,0 +1,323 @@
+import { spawn } from 'node:child_process'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import t from 'tap'
+import type { Checkpoint } from '../../src/checkpoint/metadata.js'
+import { canary } from '../../src/engine/canary.js'
+import type { Engine, GroupRequest } from '../../src/engine/engine.js'
+import type { ServedOptions } from '../../src/engine/served.js'
+import { freePort } from '../../src/engine/server/port.js'
+import { sglangEngine } from '../../src/engine/sglang.js'
+import { vllmEngine } from '../../src/engine/vllm.js'
+import { GRAIL_V5 } from '../../src/protocol/profile.js'
+import { standInServer } from '../helpers/generation-server-control.js'
+import { gone, groupIsGone } from '../helpers/processes.js'
+import { watchedLog } from '../helpers/watched-log.js'
+import { runWorkerPython, workerPython, workerPythonAbsent } from '../helpers/worker-python.js'
+
+// A server that generates and a worker that proves: what becomes of a group when one of them fails, with real signals.
+
+/** Importing torch takes seconds to a minute, several times. */
+t.setTimeout(280_000)
+
+const never = new AbortController().signal
+const generation = { maxTokens: 40, temperature: 0.7, topP: 0.9, topK: 50, repetitionPenalty: 1 }
+const promptIds = Int32Array.from({ length: 50 }, (_, i) => 3 + ((i * 7) % 250))
+const coefficients = Int8Array.from({ length: 16 }, (_, j) => 17 * j - 127)
+
+const folder = await mkdtemp(join(tmpdir(), 'served-'))
+t.teardown(() => rm(folder, { recursive: true, force: true }))
+
+async function make(window: number): Promise<Checkpoint> {
+  const target = join(folder, `checkpoint-${window}`)
+  if (!workerPythonAbsent) await runWorkerPython('tiny_checkpoint.py', target, String(window), 'bigram')
+  return {
+    folder: target,
+    metadata: {
+      window,
+      modelName: 'tiny',
+      weightsHash: '',
+      environment: 'gsm8k',
+      environmentParams: {},
+      generation,
+      thinkingMode: 'instructed',
+    },
+  }
+}
+const first = await make(30)
+const second = await make(60)
+
+const ask = (changes: Partial<GroupRequest> = {}): GroupRequest => ({
+  profile: 'grail-v5',
+  checkpointWindow: 30,
+  promptIds,
+  groupSize: 16,
+  generation,
+  coefficients,
+  deadlineMs: Date.now() + 600_000,
+  seed: 7,
+  ...changes,
+})
+const canaryOf = (engine: Engine, checkpointWindow: number) =>
+  canary(
+    engine,
+    { profile: GRAIL_V5, checkpointWindow, generation, promptIds, coefficients, deadlineMs: Date.now() + 600_000 },
+    never,
+  )
+
+const LISTENS = /^listens (\d+)/
+const WORKER = /^worker (\d+):/
+const number = (line: string): number => Number(/(\d+)/.exec(line)?.[1])
+const asked = async (log: { line(like: RegExp): Promise<string> }, groups = 1): Promise<void> => {
+  for (let i = 0; i < groups * 16; i++) await log.line(/^asked 40/)
+}
+
+await t.test('sglang', { skip: workerPythonAbsent }, async t => {
+  const stand = await standInServer(folder, 'sglang')
+  const log = watchedLog()
+  const worker = watchedLog()
+  const engine = sglangEngine({
+    name: 'generator-0',
+    stateFolder: join(folder, 'state'),
+    start: { program: stand.program, env: stand.env },
+    provers: [{ python: workerPython, device: 'cpu', threads: 1 }],
+    contextLength: 200,
+    groups: { start: 2, most: 4 },
+    limits: { healthEveryMs: 60_000, retryMs: 20, termMs: 2_000 },
+    random: () => 0,
+    onLog(line) {
+      log.onLog(line)
+      worker.onLog(line)
+    },
+  })
+  t.teardown(() => engine.close())
+  const model = await engine.start(first, never)
+  const server = number(await log.line(LISTENS))
+  let prover = number(await worker.line(WORKER))
+  t.equal(model.maxPositions, 200, 'the context length bounds what is asked of it')
+  t.equal(engine.inFlight?.(), 4, 'a caller may keep two groups at the server and two at the prover')
+
+  await t.test('the canary', async t => {
+    const verdict = await canaryOf(engine, 30)
+    t.ok(verdict.ok, 'sings: every sketch is repeated exactly')
+    t.match(await canaryOf(engine, 60), { ok: false, reason: /asked for checkpoint 60/ }, 'or says why not')
+    const shaky: Engine = {
+      ...engine,
+      verify: async (request, signal) => {
+        const reply = await engine.verify(request, signal)
+        return { ...reply, sketches: reply.sketches.map((sketch, at) => (at === 70 ? sketch + 1 : sketch)) }
+      },
+    }
+    t.match(
+      await canaryOf(shaky, 30),
+      { ok: false, reason: /the sketch of completion 0, position 70 of \d+, is \d+ and \d+ when replayed/ },
+      'and notices one sketch that is one off',
+    )
+  })
+
+  await t.test('a prompt that leaves no room for max_tokens within the context length', async t => {
+    await t.rejects(engine.generate(ask({ promptIds: new Int32Array(161).fill(5) }), never), {
+      name: 'EngineError',
+      next: 'never',
+    })
+    const longest = await engine.generate(ask({ promptIds: new Int32Array(160).fill(5), groupSize: 1 }), never)
+    t.equal(longest.completions.length, 1, 'one token less is taken')
+  })
+
+  await t.test('proofs run while the next groups are generated', async t => {
+    process.kill(prover, 'SIGSTOP')
+    const groups = [1, 2, 3, 4].map(seed => engine.generate(ask({ seed }), never))
+    await asked(log, 4)
+    t.pass('with the prover held, later groups are generated still')
+    process.kill(prover, 'SIGCONT')
+    t.equal((await Promise.all(groups)).length, 4)
+  })
+
+  await t.test('what the server may answer', async t => {
+    const cases: [trouble: Parameters<typeof stand.set>[0]['trouble'], next: 'never' | 'later', message: RegExp][] = [
+      ['garbage', 'later', /not JSON: <html>busy.*\(attempt 3\)/],
+      ['early', 'never', /stopped by|stopped after 3 of 40 tokens without EOS/],
+      ['past-eos', 'never', /past EOS/],
+      ['bad-id', 'never', /id 259, outside the vocabulary of 259/],
+      ['not-a-number', 'never', /stopped by "NaN happened"/],
+    ]
+    for (const [trouble, next, message] of cases) {
+      stand.set({ trouble: trouble! })
+      await t.rejects(engine.generate(ask(), never), { name: 'EngineError', next, message }, `${trouble} → ${next}`)
+    }
+    stand.set({})
+    t.equal((await engine.generate(ask(), never)).completions.length, 16, 'and goes on with good answers')
+    stand.set({ trouble: 'out-of-memory' })
+    const before = engine.inFlight!()
+    await t.rejects(
+      engine.generate(ask(), never),
+      { name: 'EngineError', next: 'later', message: /CUDA out of memory/ },
+      'out of memory → later',
+    )
+    stand.set({})
+    await log.line(/generator-0 is out of memory: at most 1 groups at once from now on/)
+    t.ok(engine.inFlight!() < before, 'with fewer groups in flight from then on')
+  })
+
+  await t.test('a group nobody waits for', async t => {
+    stand.set({ trouble: 'hold' })
+    const late = engine.generate(ask({ deadlineMs: Date.now() + 500 }), never)
+    await t.rejects(late, { name: 'EngineError', next: 'deadline' }, 'is given up at its deadline')
+    await log.line(/^abort /)
+    t.pass('and aborted at the server')
+    stand.set({})
+  })
+
+  await t.test('a prover killed between generation and proof', async t => {
+    process.kill(prover, 'SIGSTOP')
+    const group = engine.generate(ask(), never)
+    await asked(log)
+    process.kill(prover, 'SIGKILL')
+    prover = number(await worker.line(WORKER))
+    t.equal((await group).completions.length, 16, 'the ids are not lost: another one proves them')
+  })
+
+  await t.test('a server killed in the middle of a group', async t => {
+    stand.set({ trouble: 'hold' })
+    const group = engine.generate(ask(), never)
+    await log.line(/^holds/)
+    process.kill(server, 'SIGKILL')
+    await t.rejects(group, { name: 'EngineError', next: 'later' }, 'come back later')
+    stand.set({})
+    await log.line(/generator-0 is ready/)
+    t.equal((await engine.generate(ask(), never)).completions.length, 16, 'when it is up again groups are made')
+    t.ok((await canaryOf(engine, 30)).ok)
+  })
+
+  await t.test('weights changed under a running group', async t => {
+    stand.set({ trouble: 'hold' })
+    const group = engine.generate(ask(), never)
+    group.catch(() => {})
+    await log.line(/^holds/)
+    const loading = engine.load(second, never)
+    await t.rejects(
+      group,
+      { name: 'EngineError', next: 'never', message: /checkpoint 60 was loaded/ },
+      'it is given up',
+    )
+    stand.set({})
+    t.match(await loading, { checkpointWindow: 60 })
+    await log.line(/^weights 60\/unhashed/)
+    t.pass('the server takes them while running')
+    t.ok((await canaryOf(engine, 60)).ok, 'and the next group is of the new ones')
+  })
+
+  await t.test('a server that only says that it took the weights', async t => {
+    stand.set({ weights: 'stale' })
+    const refused = {
+      name: 'EngineError',
+      next: 'never',
+      message: /does not generate with the weights of checkpoint 30/,
+    }
+    await t.rejects(engine.load(first, never), refused, 'is found out by its own log-probabilities')
+    await t.rejects(engine.generate(ask(), never), refused, 'and makes no group for this checkpoint')
+    await t.rejects(engine.verify({ ...ask(), tokens: new Int32Array(99), promptLength: 50 }, never), refused)
+    t.match(await engine.load(first, never), { checkpointWindow: 30 }, 'another load() starts it anew')
+    t.ok((await canaryOf(engine, 30)).ok)
+  })
+
+  await t.test('a server that refuses the weights', async t => {
+    stand.set({ weights: 'refused' })
+    t.match(await engine.load(second, never), { checkpointWindow: 60 }, 'is started anew with them')
+    await log.line(/did not take the weights while running.*shape mismatch/)
+    stand.set({})
+    t.ok((await canaryOf(engine, 60)).ok)
+  })
+
+  const left = number(
+    log
+      .all()
+      .filter(line => LISTENS.test(line))
+      .at(-1)!,
+  )
+  t.equal((await readdir(join(folder, 'state', 'generator-0.serving'))).length, 1, 'links of one checkpoint are kept')
+  await engine.close()
+  t.ok((await groupIsGone(left)) && (await groupIsGone(prover)), 'close() leaves neither server nor prover')
+})
+
+await t.test('vllm', { skip: workerPythonAbsent }, async t => {
+  const stand = await standInServer(folder, 'vllm')
+  const log = watchedLog()
+  const options: ServedOptions = {
+    name: 'generator-1',
+    stateFolder: join(folder, 'state'),
+    start: { program: stand.program, env: stand.env },
+    provers: [{ python: workerPython, device: 'cpu', threads: 1 }],
+    limits: { healthEveryMs: 60_000, retryMs: 20, termMs: 2_000 },
+    random: () => 0,
+    onLog: log.onLog,
+  }
+  const engine = vllmEngine({ ...options, weights: 'reload' })
+  t.teardown(() => engine.close())
+  await engine.start(first, never)
+  const server = number(await log.line(LISTENS))
+  t.ok((await canaryOf(engine, 30)).ok)
+  stand.set({ trouble: 'no-ids' })
+  await t.rejects(
+    engine.generate(ask(), never),
+    { name: 'EngineError', next: 'never', message: /vLLM 0\.10\.2 or later/ },
+    'text is no answer',
+  )
+  stand.set({})
+  await engine.load(second, never)
+  await log.line(/^weights reloaded/)
+  t.ok((await canaryOf(engine, 60)).ok, 'weights are changed in place where that is asked for')
+  t.notOk(await groupIsGone(server))
+  stand.set({ weights: 'stale' })
+  await t.rejects(
+    engine.load(first, never),
+    { name: 'EngineError', next: 'never', message: /does not generate with the weights/ },
+    'and checked',
+  )
+  await engine.close()
+  await gone(server)
+})
+
+await t.test('a server somebody else started', { skip: workerPythonAbsent }, async t => {
+  const stand = await standInServer(folder, 'attached')
+  const port = await freePort()
+  const theirs = spawn(
+    stand.program,
+    ['--model-path', first.folder, '--context-length', '512', '--host', '127.0.0.1', '--port', String(port)],
+    { env: stand.env, stdio: ['ignore', 'pipe', 'inherit'], detached: true },
+  )
+  t.teardown(() => process.kill(-theirs.pid!, 'SIGKILL'))
+  const log = watchedLog()
+  createInterface({ input: theirs.stdout }).on('line', log.onLog)
+  await log.line(LISTENS)
+  const options = {
+    name: 'generator-2',
+    stateFolder: join(folder, 'state'),
+    provers: [{ python: workerPython, device: 'cpu', threads: 1 }],
+    attach: { url: `http://127.0.0.1:${port}` },
+  }
+  const engine = sglangEngine(options)
+  t.teardown(() => engine.close())
+  t.match(await engine.start(second, never), { checkpointWindow: 60 })
+  await log.line(/^weights 60/)
+  t.ok((await canaryOf(engine, 60)).ok, 'is given the weights and used')
+  await engine.close()
+  t.equal(theirs.exitCode, null, 'and left running')
+  t.throws(
+    () => sglangEngine({ ...options, start: { program: 'x' } }),
+    { name: 'EngineError', next: 'never', message: /either a server to start or one to attach to/ },
+    'both at once are refused',
+  )
+})
+
+await t.test('what a server is pointed at', { skip: workerPythonAbsent }, async t => {
+  const { makeServingFolder } = await import('../../src/engine/server/serving-folder.js')
+  const made = await makeServingFolder(first, join(folder, 'serving'))
+  t.match(made, { eosTokenId: 2, maxPositions: 512 })
+  const read = async (file: string) => JSON.parse(await readFile(join(made.folder, file), 'utf8')) as object
+  t.match(await read('config.json'), { eos_token_id: 2, vocab_size: 259 }, 'stops on the tokenizer’s EOS alone')
+  t.same(await read('generation_config.json'), { eos_token_id: [2] }, 'and brings no sampling of its own')
+  t.match(await read('../../checkpoint-30/config.json'), { eos_token_id: [2, 40] }, 'the checkpoint is left as it is')
+})
