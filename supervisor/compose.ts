@@ -140,6 +140,8 @@ export async function controllerParts(of: Composition): Promise<ControllerParts>
     ...(config.chain.genesis === '' ? {} : { genesis: config.chain.genesis }),
     stallMs: config.chain.stall_ms,
   })
+  const { openTrainer } = await import('./trainer.js')
+  const trainer = config.checkpoint.source === 'trainer' && openTrainer(of.loaded, profile, asked => chain.link(asked))
   const cap = Math.ceil(profile.uniqueCapPerWindow / GROUP_SIZE)
   return {
     ...common,
@@ -147,8 +149,8 @@ export async function controllerParts(of: Composition): Promise<ControllerParts>
     chain,
     rollouts: openStore(common.broker, ROLLOUTS),
     parts: openStore(common.broker, PARTS),
-    checkpoint: async () => {
-      const found = await checkpointOf(of.loaded, profile)
+    checkpoint: async (window, aborted) => {
+      const found = trainer ? await trainer.source.latest(window, aborted) : await checkpointOf(of.loaded, profile)
       return typeof found === 'string' ? found : found.metadata
     },
     registration: (ss58, aborted) =>
@@ -179,6 +181,29 @@ export async function controllerParts(of: Composition): Promise<ControllerParts>
   }
 }
 
+/**
+ * Where a generator gets a window's checkpoint: the folder of the inventory, or this host's cache of the trainer's bucket.
+ * The chain is asked for the trainer's credentials over a connection that lasts as long as one checkpoint takes.
+ */
+function generatorCheckpoint(loaded: LoadedConfig, profile: Profile, log: Log): GeneratorParts['checkpoint'] {
+  const { config } = loaded
+  if (config.checkpoint.source === 'folder') return () => checkpointOf(loaded, profile)
+  return async (checkpointWindow, signal) => {
+    if (checkpointWindow === undefined) return 'the first window says which one'
+    const { openTrainer } = await import('./trainer.js')
+    const { openChain } = await import('../src/chain/polkadot.js')
+    const { endpoints, genesis } = config.chain
+    const chain = openChain({ endpoints, ...(genesis === '' ? {} : { genesis }) })
+    try {
+      const trainer = openTrainer(loaded, profile, asked => chain.link(asked))
+      const pointer = await trainer.source.at(checkpointWindow, signal)
+      return typeof pointer === 'string' ? pointer : await trainer.cache(log).ensure(pointer, signal)
+    } finally {
+      await chain.close()
+    }
+  }
+}
+
 export async function generatorParts(of: Composition, number: number): Promise<GeneratorParts> {
   const { loaded, host, signal } = of
   const { config, folder } = loaded
@@ -187,34 +212,19 @@ export async function generatorParts(of: Composition, number: number): Promise<G
   if (!generator)
     throw new ConfigError(`host ${host.name} has no generator ${number}: it has ${host.generators.length} of them`)
   const common = await actorParts(of, 'generator', `generator-${host.name}-${number}`)
-  const { openEngine } = await import('../src/engine/index.js')
+  const { engineOf } = await import('./engines.js')
   const { openEnvironment } = await import('../src/environment/index.js')
   const { loadTokenizer } = await import('../src/environment/tokenizer.js')
   const log = common.log
-  const engine =
-    config.engine.name === 'rehearsal'
-      ? openEngine('rehearsal', { profile, paceMs: config.engine.pace_ms })
-      : openEngine('transformers', {
-          profile,
-          python: pathFrom(folder, config.engine.python),
-          onLog: line => log.info({ worker: true }, line),
-          // The worker inherits nothing: it gets a path, a home, and the cards this generator was given.
-          env: Object.fromEntries(
-            ['PATH', 'HOME', 'CUDA_VISIBLE_DEVICES'].flatMap(name => {
-              const value = process.env[name]
-              return value === undefined ? [] : [[name, value]]
-            }),
-          ),
-          ...(config.engine.device === 'auto' ? {} : { device: config.engine.device }),
-          ...(config.engine.threads === 0 ? {} : { threads: config.engine.threads }),
-        })
+  const engine = engineOf(loaded, { profile, instance: common.instance, log, env: process.env })
+  const checkpoint = generatorCheckpoint(loaded, profile, log)
   let started = false
   return {
     ...common,
     gpus: generator.gpus.map(String),
     lanes: config.engine.lanes,
     rollouts: openStore(common.broker, ROLLOUTS),
-    checkpoint: () => checkpointOf(loaded, profile),
+    checkpoint,
     workshop: async (checkpoint, aborted) => {
       const { metadata } = checkpoint
       const tokenizer = await loadTokenizer(checkpoint.folder)

@@ -14,8 +14,8 @@ export interface GeneratorParts extends ActorParts {
   lanes: number
   /** Object store of staged groups. */
   rollouts: Store
-  /** The checkpoint to mine `window` (or, undefined, the next one) with, or a sentence why there is none. */
-  checkpoint(window: number | undefined, signal: AbortSignal): Promise<Checkpoint | string>
+  /** The checkpoint of that window (undefined: whichever is at hand at the start), or a sentence why it is not to be had. */
+  checkpoint(checkpointWindow: number | undefined, signal: AbortSignal): Promise<Checkpoint | string>
   /** Starts the engine with a checkpoint, or swaps it: everything groups are made with. */
   workshop(checkpoint: Checkpoint, signal: AbortSignal): Promise<Workshop>
 }

@@ -114,7 +114,7 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
   }
 
   async function find(window: OpenWindow, wanted: string): Promise<Workshop | undefined> {
-    const found = await parts.checkpoint(window.window, signal)
+    const found = await parts.checkpoint(window.opened.checkpoint.window, signal)
     if (typeof found === 'string') {
       trouble = `no checkpoint: ${found}`
       return undefined

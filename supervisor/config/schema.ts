@@ -62,8 +62,18 @@ const bucket = z.strictObject({
 })
 
 const checkpoint = z.strictObject({
+  /** 'trainer' takes the newest READY checkpoint of the trainer's bucket, 'folder' always the one below. */
+  source: z.enum(['folder', 'trainer']).default('folder'),
   /** Folder of the checkpoint to mine with. */
   folder: z.string().default(''),
+  /** A folder laid out like the trainer's bucket, read instead of it. */
+  trainer_folder: z.string().default(''),
+  /** Where checkpoints of the trainer are kept; '' takes a folder under fleet.state. */
+  cache: z.string().default(''),
+  /** Room for checkpoints, GiB: two of 16 GB and the files of a delta. */
+  cache_gib: z.number().min(1).default(64),
+  /** Checkpoints not used for this long are removed, hours. */
+  cache_hours: z.number().min(1).default(24),
 })
 
 const environment = z.strictObject({
@@ -74,7 +84,17 @@ const environment = z.strictObject({
 })
 
 const engine = z.strictObject({
-  name: z.enum(['rehearsal', 'transformers']).default('transformers'),
+  name: z.enum(['rehearsal', 'transformers', 'sglang', 'vllm']).default('transformers'),
+  /** sglang and vllm: the virtual environment, Python or executable that is the server. */
+  program: z.string().default(''),
+  /** sglang and vllm: URL of a server that is already running, instead of starting one. */
+  attach: z.string().default(''),
+  extra_args: z.array(z.string()).default([]),
+  tensor_parallel: z.number().int().min(1).default(1),
+  /** Share of the GPU's memory the server may take; 0 takes the engine's own choice. */
+  memory_share: z.number().min(0).max(1).default(0),
+  /** Longest sequence, tokens; 0 takes the engine's own choice. */
+  context_length: z.number().int().min(0).default(0),
   /** Python that has the worker's requirements. */
   python: z.string().default('.venv/bin/python'),
   /** Torch threads of a worker on the CPU; 0 leaves it to torch. */
