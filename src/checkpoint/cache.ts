@@ -44,6 +44,8 @@ export interface CacheOptions extends Pace, Partial<Room> {
   maxBytes: number
   /** ms since its last use after which a checkpoint is removed. */
   maxAgeMs: number
+  /** Requests to the bucket under way at once, of 8 MiB each; default 16. */
+  parallel?: number
   /** Windows of further checkpoints that must stay when one was made, e.g. the one that is mined with now. */
   keep?(): Iterable<number>
   onProgress?(progress: CacheProgress): void
@@ -77,7 +79,7 @@ const FINAL: ReadonlySet<CheckpointFault> = new Set(['disk-full', 'lock-lost', '
 
 /** Opens a host's cache of checkpoints (layout and checks: one-covenant/grail grail/infrastructure/checkpoint_consumer.py:213-572, 54d6342). */
 export function checkpointCache(options: CacheOptions): CheckpointCache {
-  const { folder, now, profile } = options
+  const { folder, now } = options
   const tell = (progress: CacheProgress) => options.onProgress?.(progress)
   const folderOf = (window: number) => cachedFolder(folder, window)
 

@@ -65,7 +65,7 @@ function encodeIndices(tensor: TensorDelta, version: DeltaVersion): { head: obje
 
 /** The narrowest of the offered types that holds every value, else int32. */
 function narrowest(values: readonly number[], offered: readonly IndexType[]): IndexType {
-  const largest = Math.max(0, ...values)
+  const largest = values.reduce((most, value) => Math.max(most, value), 0)
   return offered.find(type => largest < 256 ** INDEX_BYTES[type]) ?? 'int32'
 }
 

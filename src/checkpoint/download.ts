@@ -12,7 +12,7 @@ import { listObjects, type ObjectReader, type StoredObject } from './object-read
 import { type Pace, patiently } from './patience.js'
 import { filesPrefix, type Published, storedAs } from './published.js'
 
-/** Requests under way at once; with the bytes of one, 128 MiB of memory. */
+/** Requests under way at once where nothing else is asked for; with the bytes of one, 128 MiB of memory. */
 const PARALLEL = 16
 
 /** How long one request is tried, ms. What was fetched before stays, so giving up costs nothing. */
@@ -23,6 +23,8 @@ const ROUNDS = 2
 
 export interface DownloadOptions extends Pace, Room {
   signal: AbortSignal
+  /** Requests under way at once. */
+  parallel?: number | undefined
   /** Bytes that are there, of how many; called at the start and after every chunk. */
   onProgress?(done: number, total: number): void
 }
@@ -142,7 +144,7 @@ async function fetchAll(
   const jobs = arrivals.flatMap<{ one: Arrival; chunk?: number }>(one =>
     one.left === 0 ? [{ one }] : one.file.missing.map(chunk => ({ one, chunk })),
   )
-  await inParallel(jobs, PARALLEL, options.signal, async ({ one, chunk }, signal) => {
+  await inParallel(jobs, options.parallel ?? PARALLEL, options.signal, async ({ one, chunk }, signal) => {
     if (chunk !== undefined) {
       const bytes = await fetchChunk(bucket, one.object, chunk, signal, options)
       await one.file.put(chunk, bytes)

@@ -32,6 +32,8 @@ export interface Making extends Pace, Room {
   partial: string
   /** '' when nobody published it. */
   weightsHash: string
+  /** Requests under way at once. */
+  parallel?: number | undefined
   onProgress(progress: MakingProgress): void
 }
 
