@@ -50,6 +50,25 @@ export interface VerifyReply {
   distribution: Completion['distribution']
 }
 
+/** How an engine is, for people and metrics. */
+export interface EngineStatus {
+  /** Of the generation server: stopped, starting, ready, degraded, restarting or failed. */
+  server: string
+  /** Why it is not ready, or why no group can be made; '' when all is well. */
+  reason: string
+  groups: {
+    /** At the server now, and the most that may be. */
+    generating: number
+    limit: number
+    /** With a prover, or in line for one. */
+    proving: number
+    /** In line for the server. */
+    waiting: number
+  }
+  /** Since the last load(): for how long at least one group was being generated; the rest is the GPU's idle time, ms. */
+  generation: { busyMs: number; ofMs: number }
+}
+
 /** Why an engine could not do it, and what to do next: 'never' (this request is wrong), 'later' (try again after retryAfterMs), 'deadline' (too late for this window). */
 export class EngineError extends Error {
   readonly next: 'never' | 'later' | 'deadline'
@@ -82,6 +101,8 @@ export interface Engine {
    * Groups may come back in another order than they were asked for. Absent: 1.
    */
   inFlight?(): number
+  /** Absent where there is nothing to say. */
+  status?(): EngineStatus
   verify(request: VerifyRequest, signal: AbortSignal): Promise<VerifyReply>
   /** Ends every child with its process group; idempotent. */
   close(): Promise<void>

@@ -4,7 +4,7 @@ import { type SglangOptions, sglangEngine } from './sglang.js'
 import { type TransformersOptions, transformersEngine } from './transformers.js'
 import { type VllmOptions, vllmEngine } from './vllm.js'
 
-export type { Engine, GroupReply, GroupRequest, VerifyReply, VerifyRequest } from './engine.js'
+export type { Engine, EngineStatus, GroupReply, GroupRequest, VerifyReply, VerifyRequest } from './engine.js'
 export { EngineError } from './engine.js'
 
 /** What each engine takes, by its name. */

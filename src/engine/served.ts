@@ -6,10 +6,11 @@ import type { Checkpoint } from '../checkpoint/metadata.js'
 import { GRAIL_V5, type Profile } from '../protocol/profile.js'
 import type { ModelFacts } from '../window/group.js'
 import { checkGroupRequest, checkVerifyRequest } from './check.js'
-import type { Engine, GroupReply, GroupRequest, VerifyReply, VerifyRequest } from './engine.js'
+import type { Engine, EngineStatus, GroupReply, GroupRequest, VerifyReply, VerifyRequest } from './engine.js'
 import { EngineError } from './engine.js'
 import { type AgreementParts, agree } from './server/agreement.js'
 import { attachedServer } from './server/attached.js'
+import { busyTime } from './server/busy.js'
 import { completionsOf } from './server/completions.js'
 import { type Ask, type Dialect, OtherWeights } from './server/dialect.js'
 import { askServer, type ServerAddress } from './server/http.js'
@@ -111,7 +112,7 @@ const DEADLINE = 'the deadline has passed'
  * provers hold the checkpoint and agree on its numbers. If they do not, groups are refused with EngineError 'never' until
  * another load().
  */
-export function servedEngine(dialect: Dialect, options: ServedOptions): Engine & { inFlight(): number } {
+export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
   const { profile = GRAIL_V5, name, stateFolder, start, attach, onLog = () => {}, random = Math.random } = options
   const limits: ServedLimits = { ...LIMITS, ...options.limits }
   if ((start === undefined) === (attach === undefined))
@@ -121,6 +122,7 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine &
   const generating = slots(pace.limit())
   const seats = slots(options.provers.length * (1 + WAITING_PER_PROVER))
   const provers = proofWorkers(options.provers, profile, onLog, random)
+  const busy = busyTime(() => performance.now())
   const folders = join(resolve(stateFolder), `${name}.serving`)
   const closing = new AbortController()
 
@@ -335,6 +337,7 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine &
     held = { checkpoint, facts, serving, version }
     await withSignal(agreement(held), signal)
     await removeOtherFolders(folders, serving.folder)
+    busy.reset()
     return facts
   }
 
@@ -360,6 +363,8 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine &
       server.up()
       await withSignal(agreement(model), signal)
       const beganMs = Date.now()
+      const over = busy.enter()
+      given.push(over)
       const completions = await completionsOf(request, {
         dialect,
         server,
@@ -371,6 +376,7 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine &
         onOutOfMemory: outOfMemory,
         signal,
       })
+      over()
       const generatedMs = Date.now()
       const saturated = generating.taken() >= pace.limit()
       given.push(await seats.take(signal))
@@ -407,6 +413,21 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine &
     load,
     generate,
     inFlight: () => pace.limit() + options.provers.length * (1 + WAITING_PER_PROVER),
+
+    status(): EngineStatus {
+      const { state, reason } = server.state()
+      return {
+        server: state,
+        reason: refused ?? reason,
+        groups: {
+          generating: generating.taken(),
+          limit: pace.limit(),
+          proving: seats.taken(),
+          waiting: generating.waiting(),
+        },
+        generation: busy.read(),
+      }
+    },
 
     async verify(request: VerifyRequest, signal: AbortSignal): Promise<VerifyReply> {
       signal.throwIfAborted()

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { busyTime } from '../../src/engine/server/busy.js'
 import { groupsInFlight, type InFlight } from '../../src/engine/server/in-flight.js'
 import { slots } from '../../src/engine/server/slots.js'
 
@@ -68,4 +69,25 @@ t.test('places', async t => {
   ;(await late)()
   t.equal(places.taken(), 0)
   await t.rejects(places.take(AbortSignal.abort(new Error('over'))), /over/)
+})
+
+t.test('time in which a group was being generated', async t => {
+  let nowMs = 0
+  const busy = busyTime(() => nowMs)
+  const at = (ms: number, what: () => void): void => {
+    nowMs = ms
+    what()
+  }
+  at(10, () => {})
+  const first = busy.enter()
+  at(20, () => {})
+  const second = busy.enter()
+  at(30, first)
+  at(35, first)
+  at(40, second)
+  nowMs = 50
+  t.same(busy.read(), { busyMs: 30, ofMs: 50 }, 'counts once, however many there were')
+  busy.reset()
+  nowMs = 60
+  t.same(busy.read(), { busyMs: 0, ofMs: 10 })
 })

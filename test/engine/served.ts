@@ -131,6 +131,7 @@ await t.test('sglang', { skip: workerPythonAbsent }, async t => {
     const groups = [1, 2, 3, 4].map(seed => engine.generate(ask({ seed }), never))
     await asked(log, 4)
     t.pass('with the prover held, later groups are generated still')
+    t.match(engine.status?.(), { server: 'ready', reason: '', groups: { limit: 2 } }, 'and its status says so')
     process.kill(prover, 'SIGCONT')
     t.equal((await Promise.all(groups)).length, 4)
   })
@@ -218,6 +219,7 @@ await t.test('sglang', { skip: workerPythonAbsent }, async t => {
     }
     await t.rejects(engine.load(first, never), refused, 'is found out by its own log-probabilities')
     await t.rejects(engine.generate(ask(), never), refused, 'and makes no group for this checkpoint')
+    t.match(engine.status?.().reason, refused.message, 'which its status says')
     await t.rejects(engine.verify({ ...ask(), tokens: new Int32Array(99), promptLength: 50 }, never), refused)
     t.match(await engine.load(first, never), { checkpointWindow: 30 }, 'another load() starts it anew')
     t.ok((await canaryOf(engine, 30)).ok)

@@ -274,6 +274,15 @@ await t.test('what a killed run left behind', async t => {
   t.ok((await endOrphans(file, options)) > 0)
   t.ok(await groupIsGone(left), 'the recorded one is ended, whole')
   t.notOk(existsSync(file))
+
+  const again = await fixture(t)
+  const older = orphan()
+  t.teardown(async () => (await groupIsGone(older)) || process.kill(-older, 'SIGKILL'))
+  await recordGroup(again.record, older)
+  const found = JSON.parse(await readFile(again.record, 'utf8')) as typeof record
+  await writeFile(again.record, JSON.stringify({ ...found, owner: { pid: found.owner.pid, startTicks: 1 } }))
+  await again.server.start(again.launch, never)
+  t.ok(await groupIsGone(older), 'before a server of its name is started')
 })
 
 await t.test('a server somebody else started', async t => {

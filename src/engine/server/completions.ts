@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ModelFacts } from '../../window/group.js'
 import type { GroupRequest } from '../engine.js'
@@ -59,6 +60,8 @@ export function checkCompletion(ids: Int32Array, maxTokens: number, facts: Model
 export async function completionsOf(request: GroupRequest, parts: CompletionParts): Promise<Int32Array[]> {
   const failed = new AbortController()
   const signal = AbortSignal.any([parts.signal, failed.signal])
+  // Every completion listens while it waits for its next attempt.
+  setMaxListeners(0, signal)
   const open = new Set<string>()
   const all = await Promise.allSettled(
     Array.from({ length: request.groupSize }, () =>

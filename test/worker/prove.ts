@@ -1,0 +1,75 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import type { GroupRequest } from '../../src/engine/engine.js'
+import { call } from '../../src/engine/transformers/call.js'
+import { startWorker } from '../../src/engine/transformers/child.js'
+import { Facts, Group, groupBody, proveBody, weightsBody } from '../../src/engine/transformers/wire.js'
+import { GRAIL_V5 } from '../../src/protocol/profile.js'
+import { runWorkerPython, workerPython, workerPythonAbsent } from '../helpers/worker-python.js'
+
+t.setTimeout(240_000)
+
+await t.test('proofs of completions that another program made', { skip: workerPythonAbsent }, async t => {
+  const folder = await mkdtemp(join(tmpdir(), 'prove-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  const checkpoint = join(folder, 'tiny')
+  await runWorkerPython('tiny_checkpoint.py', checkpoint, '3')
+  const generation = { maxTokens: 60, temperature: 1.5, topP: 1, topK: 0, repetitionPenalty: 1.1 }
+  const metadata = { window: 30, modelName: 'tiny', weightsHash: '', environment: 'gsm8k', environmentParams: {} }
+  const request: GroupRequest = {
+    profile: 'grail-v5',
+    checkpointWindow: 30,
+    promptIds: Int32Array.from({ length: 50 }, (_, i) => 3 + ((i * 7) % 250)),
+    groupSize: 16,
+    generation,
+    coefficients: Int8Array.from({ length: 16 }, (_, j) => 17 * j - 127),
+    deadlineMs: Date.now() + 600_000,
+    seed: 7,
+  }
+  const limits = { timeoutMs: 120_000, signal: new AbortController().signal }
+
+  // One sequence per forward, and several with padding: both ways through the prover.
+  for (const proofRows of [1, 6]) {
+    const worker = await startWorker(
+      { profile: GRAIL_V5, python: workerPython, device: 'cpu', threads: 1, proofRows },
+      limits.signal,
+    )
+    t.teardown(() => worker.stop())
+    const prove = (completions: Int32Array[], changes: Partial<GroupRequest> = {}) =>
+      call(worker, 'POST', '/v1/prove', proveBody({ ...request, ...changes }, completions), Group, limits)
+    await t.rejects(prove([Int32Array.of(5)]), { name: 'EngineError', next: 'later' }, 'without a checkpoint: later')
+    const body = weightsBody({ folder: checkpoint, metadata: { ...metadata, generation, thinkingMode: 'instructed' } })
+    const facts = await call(worker, 'POST', '/v1/weights', body, Facts, limits)
+    const group = await call(worker, 'POST', '/v1/group', groupBody(request), Group, limits)
+    const ids = group.completions.map(({ completionIds }) => completionIds)
+    t.ok(new Set(ids.map(({ length }) => length)).size > 1, 'completions of several lengths')
+    const proved = await prove(ids)
+    t.strictSame(
+      proved.completions,
+      group.completions,
+      `${proofRows} rows: are bit for bit those of a group of its own`,
+    )
+    t.strictSame(proved.model, facts, 'and say which weights proved them')
+    t.equal(proved.seconds.generate, 0, 'nothing was generated')
+
+    const cases: [
+      title: string,
+      completions: Int32Array[],
+      changes: Partial<GroupRequest>,
+      next: 'never' | 'deadline',
+    ][] = [
+      ['no completions', [], {}, 'never'],
+      ['an empty completion', [new Int32Array()], {}, 'never'],
+      ['an id outside the vocabulary', [Int32Array.of(5, facts.vocabSize)], {}, 'never'],
+      ['more tokens than the model has positions', [new Int32Array(facts.maxPositions - 49).fill(5)], {}, 'never'],
+      ['another checkpoint', ids, { checkpointWindow: 60 }, 'never'],
+      ['another profile', ids, { profile: 'fork-v1' }, 'never'],
+      ['a deadline in the past', ids, { deadlineMs: Date.now() - 1 }, 'deadline'],
+    ]
+    for (const [title, completions, changes, next] of cases)
+      await t.rejects(prove(completions, changes), { name: 'EngineError', next }, `${title} → ${next}`)
+    await worker.stop()
+  }
+})
