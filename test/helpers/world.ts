@@ -30,6 +30,8 @@ export interface WorldOptions {
   /** Milliseconds per group of single generators. */
   paceOf?: Record<string, number>
   maxTokens?: number
+  /** Mines with the checkpoints of a trainer: its bucket is the folder `trainer`, filled by `publish` before anything starts. */
+  publish?: (bucket: Bucket, checkpointFolder: string) => Promise<void>
   /** Text of the [bucket] section; default: a folder. */
   bucket?: string
   openBucket?: () => Bucket
@@ -130,7 +132,7 @@ cold = "rehearsal"
 [bucket]
 ${options.bucket ?? 'kind = "dir"\nfolder = "bucket"\nrehearsal = true'}
 [checkpoint]
-folder = "checkpoint"
+${options.publish ? 'source = "trainer"\ntrainer_folder = "trainer"' : 'folder = "checkpoint"'}
 [engine]
 name = "rehearsal"
 pace_ms = ${options.paceOf?.[name] ?? options.paceMs ?? 600}
@@ -158,6 +160,10 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
     generation: { maxTokens, temperature: 0.7, topP: 0.9, topK: 50, repetitionPenalty: 1 },
     thinkingMode: 'instructed',
   })
+  if (options.publish) {
+    await mkdir(join(folder, 'trainer'))
+    await options.publish(openDirBucket({ folder: join(folder, 'trainer') }), join(folder, 'checkpoint'))
+  }
   const chain = await startDevChain({
     blockMs,
     startBlock: 2_997,
