@@ -137,6 +137,8 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
   let refused: string | undefined
   /** A server that once did not hold what it said is started anew for the next checkpoint. */
   let trusted = true
+  /** What the running server was started with and cannot change while it runs. */
+  let fixed: { eosTokenId: number; contextLength: number } | undefined
   let wanted: { folder: string; version: string; eosTokenId: number } | undefined
   /** Ends with the checkpoint: nothing that began under it goes on under another. */
   let era = new AbortController()
@@ -226,7 +228,12 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
   }
 
   /** Brings the checkpoint into the server: in place where it can, else by a start. */
-  async function serve(serving: ServingFolder, version: string, signal: AbortSignal): Promise<void> {
+  async function serve(
+    checkpoint: Checkpoint,
+    serving: ServingFolder,
+    version: string,
+    signal: AbortSignal,
+  ): Promise<void> {
     const inPlace = dialect.reload !== undefined
     // vLLM is told a link, since it reloads from the path it was started with.
     const link = join(folders, 'current')
@@ -238,8 +245,10 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
       wanted = { ...model, eosTokenId: serving.eosTokenId }
       await server.start(launch, signal)
       trusted = true
+      fixed = { eosTokenId: serving.eosTokenId, contextLength: contextLength(serving) }
     }
-    if (server.owned && !(inPlace && trusted && isUp())) return startAnew()
+    const fits = fixed?.eosTokenId === serving.eosTokenId && fixed.contextLength === contextLength(serving)
+    if (server.owned && !(inPlace && trusted && fits && isUp())) return startAnew()
     // Nothing to compare with before the change.
     wanted = undefined
     if (!server.owned) await server.start(launch, signal)
@@ -257,11 +266,13 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
       wanted = { ...model, eosTokenId: serving.eosTokenId }
     } else {
       const { folder } = await dialect.served(ask)
-      if (resolve(folder) !== resolve(serving.folder))
+      if (resolve(folder) !== resolve(checkpoint.folder))
         throw new EngineError(
-          `the ${dialect.name} server at ${attach!.url} serves ${folder}, and its weights cannot be changed from outside`,
+          `the ${dialect.name} server at ${attach!.url} serves ${folder}, and its weights cannot be changed from outside: ` +
+            `let it be started with ${resolve(checkpoint.folder)}`,
           'never',
         )
+      wanted = { folder, version, eosTokenId: serving.eosTokenId }
     }
   }
 
@@ -315,7 +326,7 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
     // Both take minutes, and neither needs the other.
     const stop = new AbortController()
     const either = AbortSignal.any([signal, stop.signal])
-    const both = [provers.load(checkpoint, either), serve(serving, version, either)] as const
+    const both = [provers.load(checkpoint, either), serve(checkpoint, serving, version, either)] as const
     for (const one of both) one.catch(() => stop.abort(new EngineError('the other half of the engine failed', 'later')))
     const [proved, served] = await Promise.allSettled(both)
     signal.throwIfAborted()

@@ -1,4 +1,4 @@
-import type { Engine } from './engine.js'
+import { type Engine, EngineError } from './engine.js'
 import { type ServedOptions, servedEngine } from './served.js'
 import { vllmDialect } from './server/vllm-dialect.js'
 
@@ -12,5 +12,10 @@ export interface VllmOptions extends ServedOptions {
 
 /** Generation by vLLM (0.10.2 or later) over its completions of token ids; proofs by Python workers. */
 export function vllmEngine({ weights = 'restart', ...options }: VllmOptions): Engine {
+  if (options.attach && weights === 'reload')
+    throw new EngineError(
+      'a vLLM server that is attached to loads its own weights: leave out weights = "reload"',
+      'never',
+    )
   return servedEngine(vllmDialect(weights === 'reload'), options)
 }

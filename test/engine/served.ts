@@ -314,6 +314,37 @@ await t.test('a server somebody else started', { skip: workerPythonAbsent }, asy
   )
 })
 
+await t.test('a vLLM server somebody else started', { skip: workerPythonAbsent }, async t => {
+  const stand = await standInServer(folder, 'attached-vllm')
+  const port = await freePort()
+  const theirs = spawn(
+    stand.program,
+    [
+      ...['--model', first.folder, '--served-model-name', 'grail', '--max-model-len', '512'],
+      ...['--host', '127.0.0.1', '--port', String(port)],
+    ],
+    { env: stand.env, stdio: ['ignore', 'pipe', 'inherit'], detached: true },
+  )
+  t.teardown(() => process.kill(-theirs.pid!, 'SIGKILL'))
+  const log = watchedLog()
+  createInterface({ input: theirs.stdout }).on('line', log.onLog)
+  await log.line(LISTENS)
+  const options = {
+    name: 'generator-3',
+    stateFolder: join(folder, 'state'),
+    provers: [{ python: workerPython, device: 'cpu', threads: 1 }],
+    attach: { url: `http://127.0.0.1:${port}` },
+  }
+  const engine = vllmEngine(options)
+  t.teardown(() => engine.close())
+  await engine.start(first, never)
+  t.ok((await canaryOf(engine, 30)).ok, 'is used with the weights it has')
+  const refused = { name: 'EngineError', next: 'never', message: /cannot be changed from outside/ }
+  await t.rejects(engine.load(second, never), refused, 'but not with others')
+  await t.rejects(engine.generate(ask({ checkpointWindow: 60 }), never), refused)
+  t.throws(() => vllmEngine({ ...options, weights: 'reload' }), { name: 'EngineError', next: 'never' })
+})
+
 await t.test('what a server is pointed at', { skip: workerPythonAbsent }, async t => {
   const { makeServingFolder } = await import('../../src/engine/server/serving-folder.js')
   const made = await makeServingFolder(first, join(folder, 'serving'))

@@ -96,7 +96,7 @@ await t.test('a worker that dies', { skip: workerPythonAbsent }, async t => {
     python: workerPython,
     device: 'cpu',
     threads: 1,
-    deadlineGraceMs: 100,
+    deadlineGraceMs: 1_500,
     random: () => 0,
     onLog: log.onLog,
   })
