@@ -1,6 +1,7 @@
 import { announce, bePresent, isBrokerError } from '../../nats/index.js'
 import type { Head } from '../../src/chain/chain.js'
 import { windowOf } from '../../src/window/block.js'
+import { LIST_GRACE_MS } from '../../src/window/claim.js'
 import { whileActive } from '../active.js'
 import { bell } from '../bell.js'
 import { followJournal } from '../journal.js'
@@ -170,7 +171,15 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
   }
 
   async function reconcile(): Promise<void> {
+    // While the broker is away presences age, and none is renewed: nobody is dead who has not had the time to speak again.
+    let judgedFromMs = clock.now() + LIST_GRACE_MS
+    const stop = broker.listen(({ type }) => {
+      if (type === 'reconnected') judgedFromMs = clock.now() + LIST_GRACE_MS
+    })
+    signal.addEventListener('abort', stop, { once: true })
     while (!signal.aborted) {
+      await clock.sleep(Math.max(RECONCILE_MS, judgedFromMs - clock.now()), signal)
+      if (signal.aborted || clock.now() < judgedFromMs) continue
       try {
         for (const ledger of ledgers.all()) if (!isOver(ledger) && ledger.opened) await reissueOrphans(desk, ledger)
       } catch (error) {
@@ -178,7 +187,6 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
         if (!isBrokerError(error)) throw error
         log.warn({ err: error }, 'orphans could not be re-issued')
       }
-      await clock.sleep(RECONCILE_MS, signal)
     }
   }
 }

@@ -1,4 +1,4 @@
-import { claim, done, never, pullOne } from '../../nats/index.js'
+import { claim, done, later, never, pullOne, type WorkItem } from '../../nats/index.js'
 import { claimsOf, encodeClaim } from '../../src/window/claim.js'
 import { reissued } from '../controller/messages.js'
 import { REISSUE, REISSUE_CONSUMER } from '../streams.js'
@@ -7,6 +7,9 @@ import type { Desk } from './desk.js'
 
 /** Only what is in the reissue queue now: a claim must not wait for what may come. */
 const NOW = 0
+
+/** An index of a window this generator has not heard of yet goes back for so long, ms: events of the journal take less. */
+const NOT_YET_MS = 100
 
 /** Takes the next index of a window: one left by a dead generator if there is any, else a new one. */
 export type Take = (window: OpenWindow) => Promise<number | undefined>
@@ -21,16 +24,9 @@ export function taking({ parts, inFlight, signal }: Desk, lane: number): Take {
   return async window => {
     const left = await pullOne(broker, REISSUE, REISSUE_CONSUMER, { signal, expiresMs: NOW })
     if (left) {
-      const holes = reissued.holes(left.subject)
-      if (holes?.window !== window.window || holes.epoch !== window.epoch) {
-        await left.settle(never('of another window or epoch'), { signal })
-        return undefined
-      }
-      // Listed before it leaves the queue: between the two the controller must see it in one place at least.
-      inFlight.begin(window, holes.index)
-      await left.settle(done, { signal })
-      log.info({ window: window.window, index: holes.index }, 'took over an index of a dead generator')
-      return holes.index
+      const index = await takeOver(window, left)
+      if (index !== undefined) log.info({ window: window.window, index }, 'took over an index of a dead generator')
+      return index
     }
     // A number is only used up by a claim that was answered: after a lost answer the same claim is asked for again.
     const key = `${instance}.${boot}.${window.window}.${window.epoch}.${lane}.${claims}`
@@ -44,5 +40,27 @@ export function taking({ parts, inFlight, signal }: Desk, lane: number): Take {
     claims++
     inFlight.begin(window, index)
     return index
+  }
+
+  async function takeOver(window: OpenWindow, left: WorkItem): Promise<number | undefined> {
+    const holes = reissued.holes(left.subject)
+    const newer = holes && (holes.window - window.window || holes.epoch - window.epoch)
+    if (!holes || newer !== 0) {
+      // Of a window that is over, or of one that this generator has not heard of yet.
+      await left.settle(newer !== undefined && newer > 0 ? later(NOT_YET_MS, 'not open here yet') : never('over'), {
+        signal,
+      })
+      return undefined
+    }
+    // Listed before it leaves the queue: between the two the controller must see it in one place at least.
+    inFlight.begin(window, holes.index)
+    try {
+      await left.settle(done, { signal })
+    } catch (error) {
+      // It may be given out again: whoever gets it then works on it.
+      inFlight.end(window, holes.index)
+      throw error
+    }
+    return holes.index
   }
 }

@@ -7,26 +7,45 @@ import { PATIENCE_MS, startWorld } from '../helpers/world.js'
 // The broker dies in the middle of a window and comes back with its store; the chain takes block W back.
 
 /** Block W is final so many blocks later: until then the chain may take it back. */
-const FINALITY_LAG = 10
+const FINALITY_LAG = 17
+/** Groups of about 200 KB: the first part of 5 MiB is uploaded in the middle of the window. */
+const MAX_TOKENS = 8_192
 
 t.setTimeout(PATIENCE_MS)
 t.test('a broker that dies and a chain that reorganises', { skip: natsServerAbsent, timeout: PATIENCE_MS }, async t => {
-  const world = await startWorld(t, { generators: 3, blockMs: 700, finalityLag: FINALITY_LAG })
-
-  await t.test('kill -9 of nats-server in mid-window, its store kept', async t => {
-    const { window } = await world.event('opened')
-    await world.until('six groups are staged', () => world.events.filter(({ kind }) => kind === 'staged').length >= 6)
-    await world.nats.kill()
-    await world.nats.restart()
-    const { payload: summary } = await becomes(t, world, { window, state: 'UPLOADED' })
-    t.ok(summary.problems > 6, `with ${summary.problems} groups, more than before the kill`)
-    t.equal(new Set(world.events.map(event => event.seq)).size, world.events.length, 'the journal has no event twice')
-    await invariants(t, world, { window })
+  const world = await startWorld(t, {
+    generators: 4,
+    blockMs: 800,
+    paceMs: 700,
+    maxTokens: MAX_TOKENS,
+    policy: 'part_bytes = 5242880',
+    finalityLag: FINALITY_LAG,
   })
 
-  await t.test('a reorg in mid-window', async t => {
+  await t.test(
+    'kill -9 of nats-server in mid-window, its store kept: for a moment, and for longer than a lease lives',
+    async t => {
+      const { window } = await world.event('opened')
+      const staged = () => world.events.filter(({ kind }) => kind === 'staged').length
+      await world.until('six groups are staged', () => staged() >= 6)
+      await world.nats.kill()
+      await world.nats.restart()
+      const before = staged()
+      await world.until('six more are staged', () => staged() >= before + 6)
+      await world.nats.kill()
+      await world.says('aggregator', /lease lost/)
+      await world.nats.restart()
+      const { payload: summary } = await becomes(t, world, { window, state: 'UPLOADED' })
+      t.ok(summary.problems > before + 6, `with ${summary.problems} groups, more than before the kills`)
+      t.equal(new Set(world.events.map(event => event.seq)).size, world.events.length, 'the journal has no event twice')
+      t.same(world.reissues, [], 'nobody is taken for dead because the broker was away')
+      await invariants(t, world, { window })
+    },
+  )
+
+  await t.test('a reorg in mid-window, with a part of its file uploaded', async t => {
     const { window, payload: first } = await world.nextWindow()
-    await world.event('staged', event => event.window === window)
+    await world.event('uploadopened', event => event.window === window)
     world.chain.reorg(world.chain.head().number - window + 1)
     const { payload: second } = await world.event('opened', event => event.window === window && event.epoch === 2)
     t.not(second.hash, first.hash, 'block W has another hash')

@@ -7,6 +7,7 @@ import { packageRoot } from '../../src/package-root.js'
 export interface Actor {
   readonly name: string
   readonly pid: number
+  readonly running: boolean
   /** Lines it has written, over all its lives. */
   readonly lines: readonly string[]
   /** Those of its present life, or of the next one while it is dead. */
@@ -121,6 +122,9 @@ export function startActor(options: ActorOptions): Actor {
   return {
     name,
     lines,
+    get running() {
+      return isRunning(child)
+    },
     get life() {
       return life
     },

@@ -58,6 +58,11 @@ export async function invariants(t: Test, world: World, only: { window?: number;
   t.same(world.crashes, [], 'no process ended by itself')
   const pids = [...world.actors.values()].map(({ pid }) => pid)
   await world.close()
+  t.same(
+    [...world.exits].filter(([, code]) => code !== 0),
+    [],
+    'every process ended well when it was told to',
+  )
   t.same(pids.filter(isAlive), [], 'no process is left')
 }
 

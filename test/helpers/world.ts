@@ -80,6 +80,8 @@ export interface World {
   reissues: readonly Reissue[]
   /** Processes that ended without a signal from here. */
   crashes: readonly Crash[]
+  /** Exit codes of those that were running when the fleet was stopped, by name. */
+  exits: ReadonlyMap<string, number | null>
   /** Windows after which the chain was made to jump: their true end says nothing about their deadline. */
   cutShort: ReadonlySet<number>
   /** Resolves as soon as `look` gives something; looked at anew whenever anything was heard. Rejects by name when that takes too long. */
@@ -184,6 +186,7 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
   const reissues: Reissue[] = []
   const crashes: Crash[] = []
   const cutShort = new Set<number>()
+  const exits = new Map<string, number | null>()
   const waiting = new Set<() => void>()
   const end = new AbortController()
   const actors = new Map<string, Actor>()
@@ -221,6 +224,7 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
     summaries,
     reissues,
     crashes,
+    exits,
     cutShort,
     async until(what, look) {
       const limit = Date.now() + WAIT_MS
@@ -275,7 +279,12 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
     async close() {
       if (closed) return
       closed = true
-      await Promise.all([...actors.values()].map(actor => actor.stop()))
+      await Promise.all(
+        [...actors.values()].map(async actor => {
+          if (actor.running) exits.set(actor.name, await actor.stop())
+          else await actor.stop()
+        }),
+      )
       end.abort()
       await following?.catch(() => {})
       for (const proxy of proxies.values()) await proxy.close()
