@@ -238,8 +238,9 @@ export function checkpointCache(options: CacheOptions): CheckpointCache {
       try {
         return await provide(published, signal)
       } catch (error) {
+        signal.throwIfAborted()
         const fault = diskFault(error, folder)
-        if (!(fault instanceof CheckpointError) || fault.code !== 'disk-full') throw error
+        if (!(fault instanceof CheckpointError) || fault.code !== 'disk-full') throw fault
         if (!isSecond && (await clean([window], { maxBytes: 0, resuming: window })).length > 0) continue
         await removeAbandoned(folder, await thisProcess(), now())
         throw fault
@@ -250,7 +251,10 @@ export function checkpointCache(options: CacheOptions): CheckpointCache {
   return {
     async ensure(checkpoint, signal) {
       const { window, metadata } = checkpoint
-      await mkdir(folder, { recursive: true })
+      signal.throwIfAborted()
+      await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+        throw diskFault(error, folder)
+      })
       const ready = await untouched(checkpoint)
       const kept = ready ?? (await provideWithRoom(checkpoint, signal))
       if (!ready)

@@ -17,6 +17,8 @@ export type CheckpointFault =
   /** A delta's predecessors do not lead to a checkpoint that can be had. */
   | 'chain'
   | 'disk-full'
+  /** The cache's folder cannot be read or written. */
+  | 'disk'
   /** The lock on the host's cache became another's. */
   | 'lock-lost'
   /** The process that puts weights together ended. */

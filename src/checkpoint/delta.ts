@@ -145,10 +145,12 @@ function slice(entry: DeltaEntry, data: Buffer, offset: number, size: number): B
 function readIntegers(bytes: Buffer, type: IndexType): Int32Array {
   const width = INDEX_BYTES[type]
   if (bytes.length % width !== 0) throw new DeltaError(`${bytes.length} bytes are no whole number of ${type}`)
-  return Int32Array.from({ length: bytes.length / width }, (_, i) => {
-    if (type === 'uint8') return bytes[i]!
-    return type === 'uint16' ? bytes.readUInt16LE(2 * i) : bytes.readInt32LE(4 * i)
-  })
+  const integers = new Int32Array(bytes.length / width)
+  if (type === 'uint8') integers.set(bytes)
+  else
+    for (let i = 0; i < integers.length; i++)
+      integers[i] = type === 'uint16' ? bytes.readUInt16LE(2 * i) : bytes.readInt32LE(4 * i)
+  return integers
 }
 
 /**

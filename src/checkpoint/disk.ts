@@ -22,14 +22,30 @@ export async function ifPresent<T>(work: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** A full disk or an exceeded quota as CheckpointError 'disk-full'; any other error as it is. */
+/** A failure of the file system as CheckpointError 'disk-full' or 'disk'; any other error as it is. */
 export function diskFault(error: unknown, folder: string): unknown {
   const code = (error as NodeJS.ErrnoException | undefined)?.code
-  if (code !== 'ENOSPC' && code !== 'EDQUOT' && code !== 'EFBIG') return error
-  const why = code === 'ENOSPC' ? 'the disk is full' : "this user's quota or file size limit is reached"
-  return new CheckpointError('disk-full', `writing to ${folder}: ${why} (${code}). ${ADVICE}`, 'later', {
-    cause: error,
-  })
+  // A bucket's errors have codes too, and say what comes next.
+  const isOurs = typeof code === 'string' && /^E[A-Z]+$/.test(code) && !('next' in (error as object))
+  if (!isOurs || error instanceof CheckpointError) return error
+  const say = (kind: 'disk-full' | 'disk', why: string, next: 'later' | 'never') =>
+    new CheckpointError(kind, `the checkpoint cache ${folder}: ${why} (${code})`, next, { cause: error })
+  switch (code) {
+    case 'ENOSPC':
+      return say('disk-full', `the disk is full. ${ADVICE}`, 'later')
+    case 'EDQUOT':
+    case 'EFBIG':
+      return say('disk-full', `this user's quota or file size limit is reached. ${ADVICE}`, 'later')
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return say('disk', 'this user may not read or write it: change its owner, or name another folder', 'never')
+    case 'ENOTDIR':
+    case 'EEXIST':
+      return say('disk', 'something else lies where it should be: remove it, or name another folder', 'never')
+    default:
+      return say('disk', `the file system failed: ${(error as Error).message}`, 'later')
+  }
 }
 
 /** How much of a disk may be used. */

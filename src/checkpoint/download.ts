@@ -8,7 +8,7 @@ import { type Digest, digestOfFile } from './file-digest.js'
 import { gunzipFile } from './gunzip-file.js'
 import { inParallel } from './in-parallel.js'
 import { checkManifest } from './manifest.js'
-import { listObjects, type ObjectReader, type StoredObject } from './object-reader.js'
+import { getListed, listObjects, type ObjectReader, type StoredObject } from './object-reader.js'
 import { type Pace, patiently } from './patience.js'
 import { filesPrefix, type Published, storedAs } from './published.js'
 
@@ -159,15 +159,15 @@ async function fetchAll(
 
 async function fetchChunk(
   bucket: ObjectReader,
-  { key, bytes }: StoredObject,
+  object: StoredObject,
   chunk: number,
   signal: AbortSignal,
   pace: Pace,
 ): Promise<Uint8Array> {
-  const range = chunkRange(chunk, bytes)
-  const content = await patiently(inner => bucket.get(key, inner, range), signal, PATIENCE_MS, pace)
+  const range = chunkRange(chunk, object.bytes)
+  const content = await patiently(inner => getListed(bucket, object, inner, range), signal, PATIENCE_MS, pace)
   if (content.length === range.to - range.from) return content
-  throw new CheckpointError('digest', `${key} in ${bucket.place} was replaced while it was fetched`, 'later')
+  throw new CheckpointError('digest', `${object.key} in ${bucket.place} was replaced while it was fetched`, 'later')
 }
 
 /** Moves a whole file to its place if it is what the manifest says; else forgets it. Returns its digest, undefined when it was damaged. */

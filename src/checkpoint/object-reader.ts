@@ -48,3 +48,21 @@ export async function listObjects(
   }
   return objects
 }
+
+/**
+ * The bytes of a listed object, or a part of them.
+ * @throws CheckpointError 'absent' when it was removed since it was listed; the bucket's error
+ */
+export async function getListed(
+  bucket: ObjectReader,
+  { key }: StoredObject,
+  signal: AbortSignal,
+  range?: { from: number; to: number },
+): Promise<Uint8Array> {
+  try {
+    return await bucket.get(key, signal, range)
+  } catch (error) {
+    if ((error as { code?: unknown } | undefined)?.code !== 'no-such-key') throw error
+    throw new CheckpointError('absent', `${key} was removed from ${bucket.place} just now`, 'later', { cause: error })
+  }
+}

@@ -1,7 +1,7 @@
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import { CheckpointError } from './checkpoint-error.js'
-import { listObjects, type ObjectReader, type StoredObject } from './object-reader.js'
+import { getListed, listObjects, type ObjectReader, type StoredObject } from './object-reader.js'
 import { type CheckpointKind, checkpointKindPrefix, checkpointMetadataKey, checkpointPrefix } from './paths.js'
 import { type CheckpointFiles, CheckpointMetadataError, parseCheckpointFiles } from './record.js'
 
@@ -82,7 +82,7 @@ export async function readJson(bucket: ObjectReader, object: StoredObject, signa
   const refuse = (why: string, cause?: unknown) =>
     new CheckpointError('malformed', `${key} in ${bucket.place}: ${why}`, 'never', { cause })
   if (bytes > MAX_STORED_BYTES) throw refuse(`${bytes} bytes are more than the ${MAX_STORED_BYTES} it may have`)
-  const stored = await bucket.get(key, signal)
+  const stored = await getListed(bucket, object, signal)
   let text: string
   try {
     const unpacked = key.endsWith('.gz')

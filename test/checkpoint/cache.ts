@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { type Bucket, BucketError } from '../../src/bucket/bucket.js'
 import { openDirBucket } from '../../src/bucket/dir.js'
+import type { CacheProgress } from '../../src/checkpoint/cache.js'
 import { DELTA_VERSIONS } from '../../src/checkpoint/delta-format.js'
 import { readCheckpoint } from '../../src/checkpoint/folder.js'
 import { SEAL_FILE } from '../../src/checkpoint/seal.js'
@@ -40,7 +41,7 @@ function emptyBucket(t: { testdir(): string }): { bucket: Bucket; folder: string
 function holds(t: Test, folder: string, expected: Weights): void {
   const { [SEAL_FILE]: _seal, 'metadata.json': _metadata, ...files } = contentOf(folder)
   const wanted = fullFiles(expected)
-  t.same(Object.keys(files).sort(), Object.keys(wanted).sort())
+  t.same(new Set(Object.keys(files)), new Set(Object.keys(wanted)))
   for (const [path, bytes] of Object.entries(wanted)) t.ok(files[path]?.equals(bytes), path)
 }
 
@@ -159,6 +160,45 @@ await t.test('a FULL form that is still being uploaded is done without', async t
     [{ base: 900, deltas: 3 }],
   )
   t.same(cached(folder), ['checkpoint-900', 'checkpoint-990'])
+})
+
+await t.test('an object that is removed after it was listed is one that is not there', async t => {
+  const { bucket, folder } = emptyBucket(t)
+  await publishChain(bucket)
+  await publishFull(bucket, 990, w990)
+  const gone = new BucketError('no-such-key', 'it is gone', 'never')
+  const seen = watched(bucket, key => (key.includes('checkpoint-990/FULL/model') ? gone : undefined))
+  const cache = host(folder, seen)
+  holds(t, (await cache.ensure(await published(bucket, 990), never)).folder, w990)
+  t.match(cache.told.at(-1), { kind: 'ready', from: 'DELTA' }, 'the other way is taken')
+})
+
+await t.test('a folder that cannot be used is said to be so', async t => {
+  const { bucket, folder } = emptyBucket(t)
+  await publishFull(bucket, 900, w900)
+  const pointer = await published(bucket, 900)
+  writeFileSync(folder, 'a file')
+  await t.rejects(host(folder, bucket).ensure(pointer, never), {
+    code: 'disk',
+    next: 'never',
+    message: /the checkpoint cache .*: something else lies where it should be: remove it.*\(EEXIST\)/,
+  })
+  await t.rejects(host(join(folder, 'below'), bucket).ensure(pointer, never), { code: 'disk', message: /ENOTDIR/ })
+})
+
+await t.test('an abort ends it with its reason wherever it is', async t => {
+  const { bucket, folder } = emptyBucket(t)
+  await publishChain(bucket)
+  const pointer = await published(bucket, 960)
+  const reason = new Error('shutdown')
+  const steps: CacheProgress['kind'][] = ['downloading', 'assembling']
+  for (const step of steps) {
+    const over = new AbortController()
+    const onProgress = ({ kind }: CacheProgress) => kind === step && over.abort(reason)
+    await t.rejects(host(folder, bucket, { onProgress }).ensure(pointer, over.signal), reason, step)
+    await t.rejects(host(folder, bucket).ensure(pointer, over.signal), reason, 'and before it begins')
+  }
+  holds(t, (await host(folder, bucket).ensure(pointer, never)).folder, w960)
 })
 
 await t.test('what is mined comes from the bucket, whatever the cached folder says', async t => {
