@@ -38,3 +38,9 @@ lint:
 
 format:
 	@npx --no-install biome check --write .
+
+# ONLY=claims,staging measures those alone; LONG=1 takes real windows, 256 claimers and 1,024 generators (an hour); PAGE=1 writes docs/performance.md.
+.PHONY: bench
+bench:
+	@bash supervisor/setup/bench.sh
+	@node dist/bench/main.js --only "$(ONLY)" $(if $(LONG),--long) $(if $(PAGE),--page)

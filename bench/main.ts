@@ -5,9 +5,11 @@ import { packageRoot } from '../src/package-root.js'
 import { aggregation } from './aggregation/aggregation.js'
 import type { Benchmark } from './benchmark.js'
 import { claims } from './claims/claims.js'
+import type { Figure } from './report/figure.js'
 import { keepRun, lastFigures, type Run } from './report/keep.js'
 import { machineFacts } from './report/machine.js'
-import { markdownTable, textTable } from './report/table.js'
+import { writePage } from './report/page.js'
+import { textTable } from './report/table.js'
 import { staging } from './staging/staging.js'
 import { tail } from './tail/tail.js'
 import { recovery } from './window/recovery.js'
@@ -17,7 +19,7 @@ import { use } from './window/use.js'
 /** In the order of the page. */
 const SUITE: readonly Benchmark[] = [aggregation, claims, staging, tail, use, recovery, start]
 
-const USAGE = `usage: bench [--only name,…] [--long] [--repetitions N] [--pictures FOLDER] [--markdown]
+const USAGE = `usage: bench [--only name,…] [--long] [--repetitions N] [--page]
 
 ${SUITE.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}`
 
@@ -31,8 +33,7 @@ async function main(): Promise<number> {
       only: { type: 'string', default: '' },
       long: { type: 'boolean', default: false },
       repetitions: { type: 'string', default: String(DEFAULT_REPETITIONS) },
-      pictures: { type: 'string', default: join(packageRoot, 'docs', 'performance') },
-      markdown: { type: 'boolean', default: false },
+      page: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   })
@@ -44,8 +45,9 @@ async function main(): Promise<number> {
     console.error(`${wrong}${USAGE}`)
     return values.help ? 0 : 2
   }
-  mkdirSync(values.pictures, { recursive: true })
   const folder = join(packageRoot, '.grail', 'bench')
+  const pictures = values.page ? join(packageRoot, 'docs', 'performance') : join(folder, 'pictures')
+  mkdirSync(pictures, { recursive: true })
   const last = lastFigures(folder)
   const run: Run = {
     at: new Date().toISOString(),
@@ -63,7 +65,7 @@ async function main(): Promise<number> {
       const figures = await benchmark.run({
         long: values.long,
         repetitions,
-        pictures: values.pictures,
+        pictures,
         say: line => console.log(`  ${line}`),
       })
       run.figures.push(...figures)
@@ -73,10 +75,16 @@ async function main(): Promise<number> {
     run.seconds[benchmark.name] = (Date.now() - began) / 1_000
   }
   console.log(`\n${textTable(run.figures, last)}\n`)
-  if (values.markdown) console.log(`${markdownTable(run.figures)}\n`)
   const judged = run.figures.filter(({ met }) => met !== undefined)
   const missed = judged.filter(({ met }) => met === false)
   console.log(`${judged.length - missed.length} of ${judged.length} goals met; kept as ${keepRun(folder, run)}`)
+  if (values.page) {
+    // Of benchmarks that were not asked for the figures of their last run stay.
+    const known = new Map([...last, ...run.figures.map((figure): [string, Figure] => [figure.id, figure])])
+    const order = (id: string) => SUITE.findIndex(({ name }) => id.startsWith(`${name}.`))
+    const all = [...known.values()].sort((a, b) => order(a.id) - order(b.id))
+    writePage(join(packageRoot, 'docs', 'performance.md'), all, run.machine, run.at)
+  }
   for (const [name, why] of Object.entries(run.failed)) console.log(`${name} did not come to an end: ${why}`)
   return Object.keys(run.failed).length > 0 ? 1 : 0
 }

@@ -1,18 +1,24 @@
-import { claim, connectBroker } from '../../nats/index.js'
-import { encodeClaim } from '../../src/window/claim.js'
+import { systemClock } from '../../actors/actor.js'
+import type { Desk } from '../../actors/generator/desk.js'
+import { taking } from '../../actors/generator/take.js'
+import type { OpenWindow } from '../../actors/windows.js'
+import { type Broker, claim, connectBroker } from '../../nats/index.js'
+import { claimsOf, encodeClaim } from '../../src/window/claim.js'
 import { serve } from '../measure/child.js'
 import { connectRedis, type Redis } from '../redis/resp.js'
 
 // Some of the claimers, each with a connection of its own, as generators have one.
 
-export type Way = 'nats' | 'redis-3' | 'redis-4'
+/** A claim alone; all a generator does to get its next index, the reissue queue first; the Redis queue in three or four commands. */
+export type Way = 'claim' | 'take' | 'redis-3' | 'redis-4'
 
 export interface ClaimerTask {
   way: Way
   /** Address of nats-server, port of Redis. */
   servers: string[]
   port: number
-  bucket: string
+  /** Names the claims' bucket. */
+  window: number
   /** First of these claimers' numbers, and how many. */
   from: number
   claimers: number
@@ -31,13 +37,15 @@ export interface ClaimerResult {
 
 /** A lease of the Redis queue lives this long, s. */
 const LEASE_S = 300
+/** The window that is claimed from ends after this, ms. */
+const WINDOW_MS = 360_000
 
 serve(async (task: ClaimerTask) => {
   const boot = process.pid.toString(16)
   const take = await Promise.all(
     Array.from({ length: task.claimers }, (_, i) => {
       const instance = `generator-bench-${task.from + i}`
-      return task.way === 'nats' ? natsClaimer(task, instance, boot) : redisClaimer(task, instance, boot)
+      return task.way.startsWith('redis') ? redisClaimer(task, instance, boot) : natsClaimer(task, instance, boot)
     }),
   )
   return async (): Promise<ClaimerResult> => {
@@ -68,36 +76,64 @@ interface Claimer {
   close(): Promise<void>
 }
 
-/** As actors/generator does it. */
+const CHECKPOINT_WINDOW = 7_654_260
+
 async function natsClaimer(task: ClaimerTask, instance: string, boot: string): Promise<Claimer> {
   const signal = new AbortController().signal
   const broker = await connectBroker({ servers: task.servers, name: instance, signal })
+  const next =
+    task.way === 'take' ? takeOf(broker, task, instance, boot, signal) : claimOf(broker, task, instance, boot, signal)
+  return { next, close: () => broker.drain() }
+}
+
+/** What of a claim is the broker's. */
+function claimOf(broker: Broker, task: ClaimerTask, generator: string, boot: string, signal: AbortSignal) {
   let claims = 0
-  return {
-    async next() {
-      const key = `${instance}.${boot}.${claims++}`
-      const value = encodeClaim({ generator: instance, boot, checkpointWindow: 7_654_260, atMs: Date.now() })
-      const { index } = await claim(broker, task.bucket, key, value, { id: key, signal })
-      return index
-    },
-    close: () => broker.drain(),
+  return async () => {
+    const key = `${generator}.${boot}.${task.window}.1.0.${claims++}`
+    const value = encodeClaim({ generator, boot, checkpointWindow: CHECKPOINT_WINDOW, atMs: Date.now() })
+    const { index } = await claim(broker, claimsOf(task.window, 1), key, value, { id: key, signal })
+    return index
+  }
+}
+
+/** The generator's own way to its next index. */
+function takeOf(broker: Broker, task: ClaimerTask, instance: string, boot: string, signal: AbortSignal) {
+  const silent = () => {}
+  const log = { debug: silent, info: silent, warn: silent, error: silent }
+  const desk = {
+    parts: { broker, clock: systemClock, instance, boot, log },
+    inFlight: { begin: silent, end: silent, newest: () => undefined },
+    signal,
+  } as unknown as Desk
+  const window = {
+    ...{ window: task.window, epoch: 1, worthless: signal },
+    opened: { checkpoint: { window: CHECKPOINT_WINDOW } },
+    timers: { drainEndMs: Date.now() + WINDOW_MS },
+  } as unknown as OpenWindow
+  const take = taking(desk, 0)
+  return async () => {
+    const index = await take(window)
+    if (index === undefined) throw new Error('there was nothing to take')
+    return index
   }
 }
 
 /** As the Redis queue of the GRAIL guide does it: a recycled index if there is one, else the counter; then a lease. */
 async function redisClaimer(task: ClaimerTask, instance: string, boot: string): Promise<Claimer> {
   const redis: Redis = await connectRedis(task.port)
-  const counter = `${task.bucket}:counter`
+  const name = `bench:${task.window}`
+  const counter = `${name}:counter`
   return {
     async next() {
-      const recycled = await redis.command('LPOP', `${task.bucket}:recycle`)
+      const recycled = await redis.command('LPOP', `${name}:recycle`)
       let index: number
       if (recycled === null) {
         index = Number(await redis.command('INCR', counter)) - 1
         if (task.way === 'redis-4') await redis.command('EXPIRE', counter, LEASE_S)
       } else index = Number(recycled)
       const lease = JSON.stringify({ worker: instance, boot, at: Date.now() })
-      await redis.command('SETEX', `${task.bucket}:lease:${index}`, LEASE_S, lease)
+      await redis.command('SETEX', `${name}:lease:${index}`, LEASE_S, lease)
       return index
     },
     close: async () => redis.close(),

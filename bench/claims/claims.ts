@@ -1,12 +1,15 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { ensureStreams } from '../../actors/ensure.js'
 import { connectBroker, dropClaimBucket, ensureClaimBucket } from '../../nats/index.js'
+import { claimsOf } from '../../src/window/claim.js'
 import { startNats } from '../../test/helpers/nats-server.js'
 import type { Benchmark, Circumstances } from '../benchmark.js'
 import { type Bench, cleanly, until } from '../measure/bounded.js'
 import { beside, startChild } from '../measure/child.js'
+import { cpuSecondsOf } from '../measure/process.js'
 import { median, percentile } from '../measure/statistics.js'
-import { startRedis } from '../redis/server.js'
+import { type RedisServer, startRedis } from '../redis/server.js'
 import { type Figure, figure } from '../report/figure.js'
 import { lineChart } from '../report/line-chart.js'
 import { short } from '../report/table.js'
@@ -18,62 +21,80 @@ const CLAIMERS = [1, 8, 32]
 const MANY = 256
 /** Processes they are spread over. */
 const PROCESSES = 4
-/** One run, ms: some ten thousand claims at 8 claimers. */
-const RUN_MS = 2_000
+/** One run, ms: some ten thousand claims at 8 claimers. Many short runs side by side tell more than few long ones. */
+const RUN_MS = 1_000
+const RUNS_PER_REPETITION = 2
+/** The paced run, ms. */
+const PACED_RUN_MS = 3_000
 const REDIS_GOAL = 1.3
 /** Pause between two claims of a paced claimer, ms: forty times as often as a GPU with a group in 10 s. */
 const PACED_MS = 250
 const PACED_GOAL_MS = 1
+
+let nextWindow = 30
 
 /** What came of one run of one way. */
 interface Measured {
   perSecond: number
   p50: number
   p99: number
-  /** CPU of the claimers' processes for one claim, ms. */
+  /** CPU for one claim, ms: of the claimers' processes, and of the server. */
   cpu: number
+  serverCpu: number
+}
+
+/** R1 or R3. */
+interface Cluster {
+  name: string
+  urls: string[]
+  pids: number[]
+  replicas: number
 }
 
 interface Servers {
   /** R1, and R3 where it was asked for. */
-  nats: { name: string; urls: string[]; replicas: number }[]
-  redisPort: number
+  nats: Cluster[]
+  redis: RedisServer
 }
 
-async function once(
-  way: Way,
-  claimers: number,
-  to: { urls: string[]; replicas: number },
-  redisPort: number,
-  paceMs = 0,
-): Promise<Measured> {
-  const bucket = `bench_${way.replace('-', '')}_${to.replicas}_${claimers}_${Date.now()}`
+async function once(way: Way, claimers: number, to: Cluster, redis: RedisServer, paceMs = 0): Promise<Measured> {
+  const forMs = paceMs > 0 ? PACED_RUN_MS : RUN_MS
+  const window = nextWindow++
+  const bucket = claimsOf(window, 1)
   const signal = new AbortController().signal
-  const broker = way === 'nats' ? await connectBroker({ servers: to.urls, name: 'bench', signal }) : undefined
+  const broker = way.startsWith('redis') ? undefined : await connectBroker({ servers: to.urls, name: 'bench', signal })
   try {
-    if (broker) await ensureClaimBucket(broker, bucket, { replicas: to.replicas, signal })
+    if (broker) {
+      await ensureStreams(broker, { replicas: to.replicas, presenceMs: 4_000, leaseMs: 4_000, signal })
+      await ensureClaimBucket(broker, bucket, { replicas: to.replicas, signal })
+    }
     const processes = Math.min(PROCESSES, claimers)
     const children = await Promise.all(
       Array.from({ length: processes }, (_, i) => {
         const from = Math.floor((claimers * i) / processes)
         const until = Math.floor((claimers * (i + 1)) / processes)
         const task: ClaimerTask = {
-          ...{ way, servers: to.urls, port: redisPort, bucket, forMs: RUN_MS, paceMs },
+          ...{ way, servers: to.urls, port: redis.port, window, forMs, paceMs },
           ...{ from, claimers: until - from },
         }
         return startChild<ClaimerTask, ClaimerResult>(beside(import.meta.url, 'claimer'), task)
       }),
     )
+    const pids = broker ? to.pids : [redis.pid]
+    const serverCpu = () => pids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0)
+    const before = serverCpu()
     const results = await Promise.all(children.map(child => child.go()))
+    const after = serverCpu()
     const waits = Float64Array.from(results.flatMap(result => Array.from(result.waits)))
     const indices = results.flatMap(result => Array.from(result.indices)).sort((a, b) => a - b)
     const wrong = indices.findIndex((index, i) => index !== i)
     if (wrong >= 0) throw new Error(`${way}: index ${wrong} was ${indices[wrong]}: handed out twice or never`)
     return {
-      perSecond: (waits.length / RUN_MS) * 1_000,
+      perSecond: (waits.length / forMs) * 1_000,
       p50: percentile(waits, 50),
       p99: percentile(waits, 99),
       cpu: (results.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0) / waits.length) * 1_000,
+      serverCpu: ((after - before) / waits.length) * 1_000,
     }
   } finally {
     if (broker) await dropClaimBucket(broker, bucket, { signal })
@@ -82,10 +103,12 @@ async function once(
 }
 
 async function servers(bench: Bench, long: boolean): Promise<Servers> {
-  const nats = [{ name: 'R1', urls: [(await startNats(bench)).url], replicas: 1 }]
+  const server = await startNats(bench)
+  const nats = [{ name: 'R1', urls: [server.url], pids: [server.pid], replicas: 1 }]
   if (long) {
-    const urls = (await startCluster(bench)).map(({ url }) => url)
-    nats.push({ name: 'R3', urls, replicas: urls.length })
+    const cluster = await startCluster(bench)
+    const urls = cluster.map(({ url }) => url)
+    nats.push({ name: 'R3', urls, pids: cluster.map(({ pid }) => pid), replicas: urls.length })
     await until('the cluster has a leader', async () => {
       const signal = AbortSignal.timeout(2_000)
       try {
@@ -99,30 +122,32 @@ async function servers(bench: Bench, long: boolean): Promise<Servers> {
       }
     })
   }
-  return { nats, redisPort: (await startRedis(bench)).port }
+  return { nats, redis: await startRedis(bench) }
 }
 
 async function measure({ repetitions, long, pictures, say }: Circumstances): Promise<Figure[]> {
   return cleanly(async bench => {
-    const { nats, redisPort } = await servers(bench, long)
+    const { nats, redis } = await servers(bench, long)
     const counts = long ? [...CLAIMERS, MANY] : CLAIMERS
-    const [single = { name: '', urls: [], replicas: 1 }] = nats
+    const single = nats[0] as Cluster
     const all = new Map<string, Measured[]>()
     const put = (key: string, measured: Measured) => all.set(key, [...(all.get(key) ?? []), measured])
     const of = (key: string) => all.get(key) ?? []
     for (const count of counts) {
-      for (let repetition = 0; repetition < repetitions; repetition++) {
-        for (const to of nats) put(`${to.name}.${count}`, await once('nats', count, to, redisPort))
-        for (const way of ['redis-3', 'redis-4'] as const)
-          put(`${way}.${count}`, await once(way, count, single, redisPort))
+      for (let run = 0; run < repetitions * RUNS_PER_REPETITION; run++) {
+        for (const to of nats) put(`${to.name}.${count}`, await once('claim', count, to, redis))
+        put(`take.${count}`, await once('take', count, single, redis))
+        for (const way of ['redis-3', 'redis-4'] as const) put(`${way}.${count}`, await once(way, count, single, redis))
       }
       const p50 = (key: string) => short(median(of(`${key}.${count}`).map(({ p50 }) => p50)))
-      say(`${count} claimers: p50 ${[...nats.map(({ name }) => name), 'redis-3', 'redis-4'].map(p50).join(' / ')} ms`)
+      say(
+        `${count} claimers: p50 of ${[...nats.map(({ name }) => name), 'take', 'Redis 3', 'Redis 4'].join(' / ')}: ${[...nats.map(({ name }) => name), 'take', 'redis-3', 'redis-4'].map(p50).join(' / ')} ms`,
+      )
     }
     const paced: Measured[] = []
     const pacedCount = Math.max(...counts)
     for (let repetition = 0; repetition < repetitions; repetition++)
-      paced.push(await once('nats', pacedCount, single, redisPort, PACED_MS))
+      paced.push(await once('take', pacedCount, single, redis, PACED_MS))
 
     await draw(pictures, counts, ['R1', ...(long ? ['R3'] : []), 'redis-3'], of)
     return [
@@ -146,6 +171,15 @@ async function measure({ repetitions, long, pictures, say }: Circumstances): Pro
       ),
       ...counts.map(count =>
         figure({
+          id: `claims.take.${count}`,
+          title: `next index p50, reissue queue first, ${count} claimer${count === 1 ? '' : 's'}`,
+          unit: 'ms',
+          values: of(`take.${count}`).map(({ p50 }) => p50),
+          baseline: { name: 'Redis, 3 commands', values: of(`redis-3.${count}`).map(({ p50 }) => p50) },
+        }),
+      ),
+      ...counts.map(count =>
+        figure({
           id: `claims.four.${count}`,
           title: `claim p50, R1, ${count} claimer${count === 1 ? '' : 's'}, against four commands`,
           unit: 'ms',
@@ -153,22 +187,27 @@ async function measure({ repetitions, long, pictures, say }: Circumstances): Pro
           baseline: { name: 'Redis, 4 commands', values: of(`redis-4.${count}`).map(({ p50 }) => p50) },
         }),
       ),
-      figure({
-        id: 'claims.cpu',
-        title: `client CPU per claim, R1, ${CLAIMERS.at(-1)} claimers`,
-        unit: 'ms',
-        values: of(`R1.${CLAIMERS.at(-1)}`).map(({ cpu }) => cpu),
-        baseline: { name: 'Redis, 3 commands', values: of(`redis-3.${CLAIMERS.at(-1)}`).map(({ cpu }) => cpu) },
-      }),
+      ...(['cpu', 'serverCpu'] as const).map(what =>
+        figure({
+          id: `claims.${what}`,
+          title: `${what === 'cpu' ? 'client' : 'server'} CPU per claim, R1, ${CLAIMERS.at(-1)} claimers`,
+          unit: 'ms',
+          values: of(`R1.${CLAIMERS.at(-1)}`).map(measured => measured[what]),
+          baseline: {
+            name: 'Redis, 3 commands',
+            values: of(`redis-3.${CLAIMERS.at(-1)}`).map(measured => measured[what]),
+          },
+        }),
+      ),
       figure({
         id: `claims.paced.${pacedCount}.p50`,
-        title: `claim p50, R1, ${pacedCount} claimers, four claims a second each`,
+        title: `next index p50, ${pacedCount} claimers, four a second each`,
         unit: 'ms',
         values: paced.map(({ p50 }) => p50),
       }),
       figure({
         id: `claims.paced.${pacedCount}.p99`,
-        title: `claim p99, R1, ${pacedCount} claimers, four claims a second each`,
+        title: `next index p99, ${pacedCount} claimers, four a second each`,
         unit: 'ms',
         values: paced.map(({ p99 }) => p99),
         goal: { of: 'value', is: 'at most', limit: PACED_GOAL_MS },

@@ -28,8 +28,11 @@ serve(async (task: StagerTask) => {
     const began = process.cpuUsage()
     const beganMs = performance.timeOrigin + performance.now()
     await Promise.all(
-      workers.map(async ({ indices, blobs, put }) => {
-        for (const [i, index] of indices.entries()) await put(index, blobs[i] as Uint8Array)
+      workers.map(async ({ indices, blobs, put }, worker) => {
+        for (const [i, index] of indices.entries()) {
+          if (task.paceMs > 0) await until(beganMs + task.paceMs * (i + worker / workers.length))
+          await put(index, blobs[i] as Uint8Array)
+        }
       }),
     )
     const endedMs = performance.timeOrigin + performance.now()
@@ -38,6 +41,9 @@ serve(async (task: StagerTask) => {
     return { beganMs, endedMs, cpuSeconds: (user + system) / 1e6 }
   }
 })
+
+const until = (unixMs: number) =>
+  new Promise(resolve => setTimeout(resolve, unixMs - performance.timeOrigin - performance.now()))
 
 interface Stage {
   put(index: number, blob: Uint8Array): Promise<void>

@@ -25,6 +25,10 @@ const TOKENS = [600, 1_200]
 /** What 32 GPUs with a group in 10 s each need, groups per second. */
 const NEEDED_PER_S = 3.2
 const GOAL_TIMES = 5
+/** The paced run takes this long, s. */
+const PACED_S = 8
+/** The taker has the last blob within this after the last put of the paced run, ms: a hundredth of a group's time. */
+const BEHIND_GOAL_MS = 100
 const WINDOW = 7_654_320
 const MEGA = 1e6
 
@@ -44,7 +48,8 @@ interface Measured {
   kept: number
 }
 
-async function once(way: 'nats' | 'redis', bytes: number): Promise<Measured> {
+/** @param perSecond groups of all workers together; Infinity: as fast as they can */
+async function once(way: 'nats' | 'redis', bytes: number, perSecond = Number.POSITIVE_INFINITY): Promise<Measured> {
   return cleanly(async bench => {
     const server = way === 'nats' ? await startNats(bench) : undefined
     const redis = way === 'redis' ? await startRedis(bench) : undefined
@@ -52,8 +57,10 @@ async function once(way: 'nats' | 'redis', bytes: number): Promise<Measured> {
     const signal = new AbortController().signal
     const broker = server ? await connectBroker({ servers: [server.url], name: 'bench', signal }) : undefined
     if (broker) await ensureStreams(broker, { replicas: 1, presenceMs: 4_000, leaseMs: 4_000, signal })
-    const groups = ROLLOUTS_STAGED / GROUP_SIZE
-    const common = { way, server: server?.url ?? '', port: redis?.port ?? 0, window: WINDOW, bytes }
+    const paceMs = (WORKERS / perSecond) * 1_000
+    const perWorker = paceMs > 0 ? Math.floor((PACED_S * 1_000) / paceMs) : ROLLOUTS_STAGED / GROUP_SIZE / WORKERS
+    const groups = perWorker * WORKERS
+    const common = { way, server: server?.url ?? '', port: redis?.port ?? 0, window: WINDOW, bytes, paceMs }
     const taker = await startChild<TakerTask, TakerResult>(beside(import.meta.url, 'taker'), { ...common, groups })
     const perProcess = WORKERS / PROCESSES
     const stagers = await Promise.all(
@@ -61,7 +68,7 @@ async function once(way: 'nats' | 'redis', bytes: number): Promise<Measured> {
         startChild<StagerTask, StagerResult>(beside(import.meta.url, 'stager'), {
           ...common,
           workers: Array.from({ length: perProcess }, (_, worker) =>
-            Array.from({ length: groups / WORKERS }, (_, i) => i * WORKERS + process * perProcess + worker),
+            Array.from({ length: perWorker }, (_, i) => i * WORKERS + process * perProcess + worker),
           ),
         }),
       ),
@@ -103,6 +110,9 @@ async function measure({ repetitions, say }: Circumstances): Promise<Figure[]> {
       theirs.push(await once('redis', bytes))
       say(`${tokens} tokens: ${short(ours.at(-1)?.seconds ?? 0)} s, Redis ${short(theirs.at(-1)?.seconds ?? 0)} s`)
     }
+    const paced: Measured[] = []
+    for (let repetition = 0; repetition < repetitions; repetition++)
+      paced.push(await once('nats', bytes, GOAL_TIMES * NEEDED_PER_S))
     const line = (what: keyof Measured, title: string, unit: string, by = 1) =>
       figure({
         id: `staging.${tokens}.${what}`,
@@ -125,10 +135,17 @@ async function measure({ repetitions, say }: Circumstances): Promise<Figure[]> {
       line('stagerCpu', 'CPU of 32 workers', 's'),
       line('takerCpu', 'CPU of the taker', 's'),
       figure({
-        id: `staging.${tokens}.behindMs`,
-        title: `last blob behind the last put, ${tokens} tokens`,
+        id: `staging.${tokens}.flood`,
+        title: `last blob behind the last put, flat out, ${tokens} tokens`,
         unit: 'ms',
         values: ours.map(({ behindMs }) => behindMs),
+      }),
+      figure({
+        id: `staging.${tokens}.behind`,
+        title: `last blob behind the last put, ${GOAL_TIMES * NEEDED_PER_S} groups/s, ${tokens} tokens`,
+        unit: 'ms',
+        values: paced.map(({ behindMs }) => behindMs),
+        goal: { of: 'value', is: 'at most', limit: BEHIND_GOAL_MS },
       }),
       line('bytes', 'payload', 'MB', MEGA),
       line('kept', 'bytes kept by the server', 'MB', MEGA),

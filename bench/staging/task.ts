@@ -8,6 +8,8 @@ export interface StagerTask {
   workers: number[][]
   /** Of a staged group. */
   bytes: number
+  /** From one group of a worker to its next, ms; 0: as fast as they can. */
+  paceMs: number
 }
 
 /** Redis' list of what is staged. */

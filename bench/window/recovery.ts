@@ -24,7 +24,7 @@ async function reach({ payload: { startMs, timers } }: Of<'opened'>, share: numb
   await sleep(Math.max(0, startMs + (timers.drainEndMs - startMs) * share - Date.now()))
 }
 
-/** kill -9 of a generator with a group in hand; seconds until another has its index. */
+/** kill -9 of a generator with a group in hand, and it stays dead; seconds until another has its index. */
 async function killGenerator(world: World, window: number, number: number): Promise<number> {
   const instance = `generator-test-${number}`
   const index = await until('a claim it has not staged', () => {
@@ -38,7 +38,7 @@ async function killGenerator(world: World, window: number, number: number): Prom
     return staged ? undefined : last
   })
   const killedMs = Date.now()
-  await world.actor(`generator-${number}`).kill()
+  await world.actor(`generator-${number}`).bury()
   const found = await until(
     `index ${index} is taken over`,
     () =>
@@ -49,6 +49,7 @@ async function killGenerator(world: World, window: number, number: number): Prom
       ).find(taken => taken !== undefined),
     { withinMs: PATIENCE_MS },
   )
+  world.actor(`generator-${number}`).start()
   return (found.atMs - killedMs) / 1_000
 }
 
