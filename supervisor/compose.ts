@@ -5,12 +5,14 @@ import type { AggregatorParts } from '../actors/aggregator/aggregator.js'
 import type { ControllerParts } from '../actors/controller/options.js'
 import { ensureStreams } from '../actors/ensure.js'
 import type { GeneratorParts } from '../actors/generator/generator.js'
+import type { Workshop } from '../actors/generator/make-group.js'
 import { PARTS, ROLLOUTS } from '../actors/streams.js'
 import type { UploaderParts } from '../actors/uploader/uploader.js'
 import { type Broker, connectBroker, openStore } from '../nats/index.js'
 import { type Bucket, BucketError } from '../src/bucket/bucket.js'
 import type { Checkpoint } from '../src/checkpoint/metadata.js'
 import { type Profile, profileOf } from '../src/protocol/profile.js'
+import { windowRandomness } from '../src/protocol/randomness.js'
 import { GROUP_SIZE } from '../src/window/group.js'
 import { ConfigError } from './config/config-error.js'
 import { type LoadedConfig, pathFrom, readSecret } from './config/load.js'
@@ -181,6 +183,32 @@ export async function controllerParts(of: Composition): Promise<ControllerParts>
   }
 }
 
+/** A canary takes no longer than this, ms: one group of 256 tokens, and sixteen replays, on a slow GPU. */
+const CANARY_MS = 300_000
+
+/** One group made, proved and replayed. Throws EngineError when the replay differs: such a GPU must not mine. */
+async function sing(shop: Workshop, log: Log, signal: AbortSignal): Promise<void> {
+  const { canary } = await import('../src/engine/canary.js')
+  const { EngineError } = await import('../src/engine/engine.js')
+  const { promptIds } = await import('../src/environment/tokenizer.js')
+  const { coefficients } = await import('../src/protocol/coefficients.js')
+  const { profile, metadata, engine, environment, tokenizer } = shop
+  const verdict = await canary(
+    engine,
+    {
+      profile,
+      checkpointWindow: metadata.window,
+      generation: metadata.generation,
+      promptIds: promptIds(tokenizer, environment.problem(metadata.window), metadata.thinkingMode),
+      coefficients: coefficients(profile, windowRandomness(metadata.modelName)),
+      deadlineMs: Date.now() + CANARY_MS,
+    },
+    signal,
+  )
+  if (!verdict.ok) throw new EngineError(`the canary failed: ${verdict.reason}`, 'never')
+  log.info({ checkpoint: metadata.window }, 'the canary sang: a group was replayed exactly')
+}
+
 /**
  * Where a generator gets a window's checkpoint: the folder of the inventory, or this host's cache of the trainer's bucket.
  * The chain is asked for the trainer's credentials over a connection that lasts as long as one checkpoint takes.
@@ -212,7 +240,7 @@ export async function generatorParts(of: Composition, number: number): Promise<G
   if (!generator)
     throw new ConfigError(`host ${host.name} has no generator ${number}: it has ${host.generators.length} of them`)
   const common = await actorParts(of, 'generator', `generator-${host.name}-${number}`)
-  const { engineOf } = await import('./engines.js')
+  const { engineOf, lanesOf } = await import('./engines.js')
   const { openEnvironment } = await import('../src/environment/index.js')
   const { loadTokenizer } = await import('../src/environment/tokenizer.js')
   const log = common.log
@@ -222,7 +250,7 @@ export async function generatorParts(of: Composition, number: number): Promise<G
   return {
     ...common,
     gpus: generator.gpus.map(String),
-    lanes: config.engine.lanes,
+    lanes: lanesOf(config.engine),
     rollouts: openStore(common.broker, ROLLOUTS),
     checkpoint,
     workshop: async (checkpoint, aborted) => {
@@ -239,7 +267,9 @@ export async function generatorParts(of: Composition, number: number): Promise<G
       const facts = started ? await engine.load(checkpoint, aborted) : await engine.start(checkpoint, aborted)
       started = true
       log.info({ engine: engine.name, checkpoint: metadata.window, model: facts.modelName }, 'engine ready')
-      return { profile, metadata, engine, environment, tokenizer }
+      const shop = { profile, metadata, engine, environment, tokenizer }
+      if (config.engine.canary && !engine.rehearsal) await sing(shop, log, aborted)
+      return shop
     },
   }
 }

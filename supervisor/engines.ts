@@ -17,6 +17,16 @@ function passedOn(env: Readonly<Record<string, string | undefined>>): Record<str
   )
 }
 
+/** Groups a generation server is asked for at once: where it starts, and the most that is tried. */
+const FIRST_LANES = 3
+const MOST_LANES = 16
+
+/** Most groups a generator keeps in flight on its engine. */
+export function lanesOf({ name, lanes }: LoadedConfig['config']['engine']): number {
+  if (lanes > 0) return lanes
+  return name === 'sglang' || name === 'vllm' ? MOST_LANES : 1
+}
+
 /** The engine the inventory names, for one generator; nothing is started yet. */
 export function engineOf(
   { config, folder }: LoadedConfig,
@@ -41,7 +51,7 @@ export function engineOf(
     provers: [worker],
     onLog,
     gpuProcesses: () => gpuProcesses(),
-    groups: { start: e.lanes, most: e.lanes },
+    groups: { start: Math.min(FIRST_LANES, lanesOf(e)), most: lanesOf(e) },
     ...(e.context_length === 0 ? {} : { contextLength: e.context_length }),
     ...(e.attach !== ''
       ? { attach: { url: e.attach } }

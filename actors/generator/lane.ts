@@ -45,7 +45,9 @@ export async function runLane(
     const window = windows.latest()
     try {
       const shop = mineable(window) ? await workshopFor(window) : undefined
-      if (!shop || !mineable(window)) {
+      // A server that is full, or lost memory, takes fewer groups: the lanes beyond that rest.
+      const mayRun = lane < (shop?.engine.inFlight?.() ?? Number.POSITIVE_INFINITY)
+      if (!shop || !mayRun || !mineable(window)) {
         busy(false)
         await changed.wait(IDLE_MS, signal)
         continue

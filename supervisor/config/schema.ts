@@ -100,8 +100,10 @@ const engine = z.strictObject({
   /** Torch threads of a worker on the CPU; 0 leaves it to torch. */
   threads: z.number().int().min(0).default(0),
   device: z.string().default('auto'),
-  /** Groups asked of the engine at once: 1 where it makes one at a time, several where a server batches them. */
-  lanes: z.number().int().min(1).max(64).default(1),
+  /** Most groups asked of the engine at once; 0 takes 1 where it makes one at a time, and as many as a server batches well. */
+  lanes: z.number().int().min(0).max(64).default(0),
+  /** One group is made and replayed before claims open and after every change of weights: exact equality, or no mining. */
+  canary: z.boolean().default(true),
   /** Pace of the rehearsal engine: milliseconds per group. */
   pace_ms: ms.default(1_000),
 })

@@ -62,7 +62,13 @@ export function inventoryText(of: Inventory): string {
     `name = "${of.engine}"`,
     ...(of.engine === 'rehearsal'
       ? [`pace_ms = ${of.paceMs}`]
-      : [`python = "${of.python}"`, 'device = "cpu"', `threads = ${of.threads}`]),
+      : [
+          `python = "${of.python}"`,
+          'device = "cpu"',
+          `threads = ${of.threads}`,
+          '# On a CPU it would cost a third of the first window.',
+          'canary = false',
+        ]),
     '',
     '[policy]',
     '# The bucket is on this machine: the first window need not reserve seconds for a slow link.',

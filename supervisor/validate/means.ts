@@ -65,7 +65,8 @@ export async function openMeans(options: MeansOptions): Promise<Means> {
     const engine =
       options.engine === 'rehearsal'
         ? openEngine('rehearsal', { profile: options.profile })
-        : openEngine(options.engine, {
+        : // Whatever generated: proofs are the worker's, and so is their replay.
+          openEngine('transformers', {
             profile: options.profile,
             python: resolve(options.python ?? join(packageRoot, '.venv', 'bin', 'python')),
           })
