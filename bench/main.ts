@@ -5,6 +5,7 @@ import { packageRoot } from '../src/package-root.js'
 import { aggregation } from './aggregation/aggregation.js'
 import type { Benchmark } from './benchmark.js'
 import { claims } from './claims/claims.js'
+import { growth } from './growth/growth.js'
 import type { Figure } from './report/figure.js'
 import { keepRun, lastFigures, type Run } from './report/keep.js'
 import { machineFacts } from './report/machine.js'
@@ -17,7 +18,7 @@ import { start } from './window/start.js'
 import { use } from './window/use.js'
 
 /** In the order of the page. */
-const SUITE: readonly Benchmark[] = [aggregation, claims, staging, tail, use, recovery, start]
+const SUITE: readonly Benchmark[] = [aggregation, claims, staging, tail, use, recovery, start, growth]
 
 const USAGE = `usage: bench [--only name,…] [--long] [--repetitions N] [--page]
 

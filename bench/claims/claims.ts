@@ -1,9 +1,10 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ensureStreams } from '../../actors/ensure.js'
 import { connectBroker, dropClaimBucket, ensureClaimBucket } from '../../nats/index.js'
 import { claimsOf } from '../../src/window/claim.js'
-import { startNats } from '../../test/helpers/nats-server.js'
+import { type NatsServer, startNats } from '../../test/helpers/nats-server.js'
 import type { Benchmark, Circumstances } from '../benchmark.js'
 import { type Bench, cleanly, until } from '../measure/bounded.js'
 import { beside, startChild } from '../measure/child.js'
@@ -15,6 +16,7 @@ import { lineChart } from '../report/line-chart.js'
 import { short } from '../report/table.js'
 import type { ClaimerResult, ClaimerTask, Way } from './claimer.js'
 import { startCluster } from './cluster.js'
+import { killLeader } from './leader.js'
 
 /** Claimers at once; the last one in the long form only. */
 const CLAIMERS = [1, 8, 32]
@@ -24,6 +26,8 @@ const PROCESSES = 4
 /** One run, ms: some ten thousand claims at 8 claimers. Many short runs side by side tell more than few long ones. */
 const RUN_MS = 1_000
 const RUNS_PER_REPETITION = 2
+/** Before it: enough for every claimer's code to be compiled. */
+const WARM_UP_MS = 700
 /** The paced run, ms. */
 const PACED_RUN_MS = 3_000
 const REDIS_GOAL = 1.3
@@ -51,9 +55,15 @@ interface Cluster {
   replicas: number
 }
 
+/** Kills of the leader in the long form. */
+const LEADER_KILLS = 3
+const LEADER_GOAL_S = 6
+
 interface Servers {
   /** R1, and R3 where it was asked for. */
   nats: Cluster[]
+  /** The three servers of R3. */
+  three: NatsServer[]
   redis: RedisServer
 }
 
@@ -74,7 +84,7 @@ async function once(way: Way, claimers: number, to: Cluster, redis: RedisServer,
         const from = Math.floor((claimers * i) / processes)
         const until = Math.floor((claimers * (i + 1)) / processes)
         const task: ClaimerTask = {
-          ...{ way, servers: to.urls, port: redis.port, window, forMs, paceMs },
+          ...{ way, servers: to.urls, port: redis.port, window, warmUpMs: WARM_UP_MS, forMs, paceMs },
           ...{ from, claimers: until - from },
         }
         return startChild<ClaimerTask, ClaimerResult>(beside(import.meta.url, 'claimer'), task)
@@ -82,8 +92,10 @@ async function once(way: Way, claimers: number, to: Cluster, redis: RedisServer,
     )
     const pids = broker ? to.pids : [redis.pid]
     const serverCpu = () => pids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0)
+    const running = Promise.all(children.map(child => child.go()))
+    await sleep(WARM_UP_MS)
     const before = serverCpu()
-    const results = await Promise.all(children.map(child => child.go()))
+    const results = await running
     const after = serverCpu()
     const waits = Float64Array.from(results.flatMap(result => Array.from(result.waits)))
     const indices = results.flatMap(result => Array.from(result.indices)).sort((a, b) => a - b)
@@ -105,8 +117,8 @@ async function once(way: Way, claimers: number, to: Cluster, redis: RedisServer,
 async function servers(bench: Bench, long: boolean): Promise<Servers> {
   const server = await startNats(bench)
   const nats = [{ name: 'R1', urls: [server.url], pids: [server.pid], replicas: 1 }]
+  const cluster = long ? await startCluster(bench) : []
   if (long) {
-    const cluster = await startCluster(bench)
     const urls = cluster.map(({ url }) => url)
     nats.push({ name: 'R3', urls, pids: cluster.map(({ pid }) => pid), replicas: urls.length })
     await until('the cluster has a leader', async () => {
@@ -122,12 +134,12 @@ async function servers(bench: Bench, long: boolean): Promise<Servers> {
       }
     })
   }
-  return { nats, redis: await startRedis(bench) }
+  return { nats, three: cluster, redis: await startRedis(bench) }
 }
 
 async function measure({ repetitions, long, pictures, say }: Circumstances): Promise<Figure[]> {
   return cleanly(async bench => {
-    const { nats, redis } = await servers(bench, long)
+    const { nats, three, redis } = await servers(bench, long)
     const counts = long ? [...CLAIMERS, MANY] : CLAIMERS
     const single = nats[0] as Cluster
     const all = new Map<string, Measured[]>()
@@ -148,6 +160,12 @@ async function measure({ repetitions, long, pictures, say }: Circumstances): Pro
     const pacedCount = Math.max(...counts)
     for (let repetition = 0; repetition < repetitions; repetition++)
       paced.push(await once('take', pacedCount, single, redis, PACED_MS))
+
+    const stalls: number[] = []
+    for (let kill = 0; three.length > 0 && kill < LEADER_KILLS; kill++) {
+      stalls.push(await killLeader(three, nextWindow++))
+      say(`the leader of three servers killed: no claim for ${short(stalls.at(-1) as number)} s`)
+    }
 
     await draw(pictures, counts, ['R1', ...(long ? ['R3'] : []), 'redis-3'], of)
     return [
@@ -212,6 +230,17 @@ async function measure({ repetitions, long, pictures, say }: Circumstances): Pro
         values: paced.map(({ p99 }) => p99),
         goal: { of: 'value', is: 'at most', limit: PACED_GOAL_MS },
       }),
+      ...(stalls.length > 0
+        ? [
+            figure({
+              id: 'claims.leader',
+              title: 'kill -9 of the leader of three servers: claims flow',
+              unit: 's',
+              values: stalls,
+              goal: { of: 'value', is: 'at most', limit: LEADER_GOAL_S },
+            }),
+          ]
+        : []),
     ]
   })
 }
