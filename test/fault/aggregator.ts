@@ -12,9 +12,9 @@ const MAX_TOKENS = 4_096
 t.setTimeout(PATIENCE_MS)
 t.test('aggregators that die and stand still', { skip: natsServerAbsent, timeout: PATIENCE_MS }, async t => {
   const world = await startWorld(t, {
-    generators: 4,
+    generators: 3,
     blockMs: 700,
-    paceMs: 700,
+    paceMs: 525,
     maxTokens: MAX_TOKENS,
     policy: 'part_bytes = 5242880',
     proxied: ['aggregator'],

@@ -14,9 +14,9 @@ const MAX_TOKENS = 8_192
 t.setTimeout(PATIENCE_MS)
 t.test('a broker that dies and a chain that reorganises', { skip: natsServerAbsent, timeout: PATIENCE_MS }, async t => {
   const world = await startWorld(t, {
-    generators: 4,
+    generators: 3,
     blockMs: 800,
-    paceMs: 700,
+    paceMs: 525,
     maxTokens: MAX_TOKENS,
     policy: 'part_bytes = 5242880',
     finalityLag: FINALITY_LAG,

@@ -19,7 +19,7 @@ const LAST_WORDS = {
 t.setTimeout(PATIENCE_MS)
 t.test('a controller that dies in every state', { skip: natsServerAbsent, timeout: PATIENCE_MS }, async t => {
   const world = await startWorld(t, {
-    generators: 4,
+    generators: 3,
     // A window of 27 s, 17 s of them to mine in: a controller comes back in the middle of it also on a busy machine.
     blockMs: 900,
     proxied: ['controller', 'aggregator', 'uploader'],

@@ -29,11 +29,11 @@ t.test('a bucket that fails and an uploader that dies', { skip: natsServerAbsent
   })
   t.teardown(() => proxy.close())
   const world = await startWorld(t, {
-    generators: 4,
+    generators: 3,
     // A window of 27 s that is sealed 13.5 s before its deadline: an uploader that dies twice in its tail comes back in time.
     blockMs: 900,
     firstTailMs: 9_000,
-    paceMs: 700,
+    paceMs: 525,
     proxied: ['uploader'],
     maxTokens: MAX_TOKENS,
     policy: 'part_bytes = 5242880',
