@@ -1,6 +1,5 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { ensureStreams } from '../../actors/ensure.js'
 import { connectBroker, dropClaimBucket, ensureClaimBucket } from '../../nats/index.js'
 import { claimsOf } from '../../src/window/claim.js'
@@ -26,8 +25,6 @@ const PROCESSES = 4
 /** One run, ms: some ten thousand claims at 8 claimers. Many short runs side by side tell more than few long ones. */
 const RUN_MS = 1_000
 const RUNS_PER_REPETITION = 2
-/** Before it: enough for every claimer's code to be compiled. */
-const WARM_UP_MS = 700
 /** The paced run, ms. */
 const PACED_RUN_MS = 3_000
 const REDIS_GOAL = 1.3
@@ -84,7 +81,7 @@ async function once(way: Way, claimers: number, to: Cluster, redis: RedisServer,
         const from = Math.floor((claimers * i) / processes)
         const until = Math.floor((claimers * (i + 1)) / processes)
         const task: ClaimerTask = {
-          ...{ way, servers: to.urls, port: redis.port, window, warmUpMs: WARM_UP_MS, forMs, paceMs },
+          ...{ way, servers: to.urls, port: redis.port, window, forMs, paceMs },
           ...{ from, claimers: until - from },
         }
         return startChild<ClaimerTask, ClaimerResult>(beside(import.meta.url, 'claimer'), task)
@@ -92,10 +89,8 @@ async function once(way: Way, claimers: number, to: Cluster, redis: RedisServer,
     )
     const pids = broker ? to.pids : [redis.pid]
     const serverCpu = () => pids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0)
-    const running = Promise.all(children.map(child => child.go()))
-    await sleep(WARM_UP_MS)
     const before = serverCpu()
-    const results = await running
+    const results = await Promise.all(children.map(child => child.go()))
     const after = serverCpu()
     const waits = Float64Array.from(results.flatMap(result => Array.from(result.waits)))
     const indices = results.flatMap(result => Array.from(result.indices)).sort((a, b) => a - b)
