@@ -177,8 +177,9 @@ async function settle(one: Arrival, folder: string, signal: AbortSignal): Promis
   await mkdir(dirname(target), { recursive: true })
   const whole = isPacked ? `${file.path}.unpacked` : file.path
   const digest = isPacked ? await gunzipFile(file.path, whole, signal) : await digestOfFile(whole, 'sha256', signal)
-  if (digest === `sha256:${sha256}`) await rename(whole, target)
+  const fits = digest === `sha256:${sha256}`
+  if (fits) await rename(whole, target)
   await rm(whole, { force: true })
   await file.discard()
-  return digest === `sha256:${sha256}` ? digest : undefined
+  return fits ? digest : undefined
 }

@@ -1,21 +1,23 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import { type Bucket, BucketError } from '../../src/bucket/bucket.js'
+import { type Bucket, BucketError, type ObjectFacts } from '../../src/bucket/bucket.js'
 import { openDirBucket } from '../../src/bucket/dir.js'
+import { lookAt } from '../../src/checkpoint/cached.js'
 import { CHUNK_BYTES } from '../../src/checkpoint/chunked-file.js'
 import { isAlive, thisProcess } from '../../src/checkpoint/process-identity.js'
+import { crashAt } from '../helpers/crash-fs.js'
 import { host, published, watched } from './helpers/host.js'
 import { fullFiles, publishDelta, publishFull, someWeights, trained } from './helpers/publisher.js'
 
 // Downloads that are cut, processes that are killed or want the same, disks that are full.
 
 // Real processes and disks: on a busy machine they take their time.
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const never = new AbortController().signal
 const here = fileURLToPath(import.meta.url)
@@ -59,6 +61,21 @@ function wanting(t: Test, args: string[], limit = '') {
     ended,
     async says(line: string) {
       while (!lines.includes(line)) await new Promise<void>(resolve => heard.push(resolve))
+    },
+  }
+}
+
+/** The same objects, read without a file system. */
+async function inMemory(bucket: Bucket): Promise<Bucket> {
+  const objects = new Map<string, { facts: ObjectFacts; bytes: Uint8Array }>()
+  for await (const facts of bucket.list('', never))
+    objects.set(facts.key, { facts, bytes: await bucket.get(facts.key, never) })
+  return {
+    ...bucket,
+    get: async (key, _signal, { from, to } = { from: 0, to: Number.POSITIVE_INFINITY }) =>
+      objects.get(key)!.bytes.subarray(from, to),
+    async *list(prefix) {
+      for (const { facts } of objects.values()) if (facts.key.startsWith(prefix)) yield facts
     },
   }
 }
@@ -147,13 +164,20 @@ await t.test('a process killed while it puts weights together takes its helper w
   const helpers = () => readFileSync(`/proc/${first.child.pid}/task/${first.child.pid}/children`, 'utf8').trim()
   while (helpers() === '') await new Promise(resolve => setImmediate(resolve))
   const pid = Number(helpers().split(' ')[0])
+  // Not before it is a program of its own: until then it holds its parent's files open.
+  while (!readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('assemble-child'))
+    await new Promise(resolve => setImmediate(resolve))
+  process.kill(pid, 'SIGSTOP')
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   const me = await thisProcess()
   const helper = { ...me, pid, started: stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]! }
   t.equal(await isAlive(helper, me), true)
   first.child.kill('SIGKILL')
   await first.ended
+  process.kill(pid, 'SIGCONT')
   while (await isAlive(helper, me)) await new Promise(resolve => setImmediate(resolve))
+  const unfinished = join(folder, partials(folder)[0]!, 'assembled', 'model-00002-of-00002.safetensors')
+  t.equal(existsSync(unfinished), false, 'it did not go on with its work')
 
   const seen = watched(bucket)
   const found = await host(folder, seen).ensure(await published(bucket, 930), never)
@@ -206,9 +230,13 @@ await t.test('a checkpoint that does not fit is refused before anything is fetch
 await t.test('a disk that is full in the middle leaves nothing half-written', async t => {
   const { bucketFolder, folder } = await largeBucket(t)
   // The largest file this process may write, in KiB: two chunks.
-  const process = wanting(t, [bucketFolder, folder, '900'], `ulimit -f ${(2 * CHUNK_BYTES) / 1024};`)
-  await process.ended
-  t.equal(process.lines.at(-1), 'failed disk-full')
+  const limited = wanting(
+    t,
+    [bucketFolder, folder, '900'],
+    `unset NODE_OPTIONS; ulimit -f ${(2 * CHUNK_BYTES) / 1024};`,
+  )
+  await limited.ended
+  t.equal(limited.lines.at(-1), 'failed disk-full')
   t.same(readdirSync(folder), ['.locks'])
 })
 
@@ -247,4 +275,30 @@ await t.test('work under a lock that was lost ends, and says so', async t => {
   await t.rejects(cache.ensure(await published(bucket, 900), never), { code: 'lock-lost', next: 'later' })
   t.same(released, ['checkpoint-900'])
   t.notOk(readdirSync(folder).includes('checkpoint-900'))
+})
+
+await t.test('a process that stops at any call of the file system leaves a whole checkpoint or none', async t => {
+  const small = someWeights(1)
+  const folder = t.testdir()
+  const bucket = openDirBucket({ folder: join(folder, 'bucket'), create: true })
+  await publishFull(bucket, 900, small)
+  const pointer = await published(bucket, 900)
+  // In memory: only the cache's own calls count.
+  const memory = await inMemory(bucket)
+  const stopped: Record<string, number> = {}
+  for (let nth = 1; ; nth++) {
+    const cache = join(folder, `cache-${nth}`)
+    const alive = new AbortController().signal
+    const lock = async () => ({ lost: alive, release: async () => {} })
+    const { at } = await crashAt(nth, () => host(cache, memory, { lock, parallel: 1 }).ensure(pointer, alive))
+    if (at === undefined) break
+    stopped[at] = (stopped[at] ?? 0) + 1
+    const there = existsSync(join(cache, 'checkpoint-900'))
+    if (there) t.match(await lookAt(join(cache, 'checkpoint-900'), pointer), { state: 'verified' }, `${nth}: ${at}`)
+    const found = await host(cache, bucket, { lock }).ensure(pointer, never)
+    for (const [path, bytes] of Object.entries(fullFiles(small)))
+      if (!readFileSync(join(found.folder, path)).equals(bytes)) t.fail(`${nth}: ${at}: ${path}`)
+    rmSync(cache, { recursive: true, force: true })
+  }
+  t.match(stopped, { open: Number, rename: Number, rm: Number, mkdir: Number })
 })

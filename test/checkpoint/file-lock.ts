@@ -125,10 +125,12 @@ await t.test('locks nobody held for a day are removed', async t => {
 await t.test('a process that ended but was not yet fetched by its parent is gone', async t => {
   const me = await thisProcess()
   t.equal(await isAlive(me, me), true)
-  // The shell starts a child, tells its number, and becomes a program that never asks for it.
-  const parent = spawn('bash', ['-c', 'sleep 0 & echo $!; exec sleep 1000'], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const parent = spawn('bash', ['-c', 'sleep 1000 & echo $!; wait'], { stdio: ['ignore', 'pipe', 'inherit'] })
   t.teardown(() => parent.kill('SIGKILL'))
   const pid = Number(String((await once(parent.stdout, 'data'))[0]))
+  // A parent that is stopped fetches nobody.
+  parent.kill('SIGSTOP')
+  process.kill(pid, 'SIGKILL')
   const stat = () => {
     try {
       return readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ')
