@@ -12,11 +12,17 @@ mkdir -p .grail/setup
 log=.grail/setup/node.log
 
 stamp=.grail/setup/npm.sha256
-wanted=$(cat package.json package-lock.json | sha256sum | cut -d' ' -f1)
+wanted=$(cat package.json package-lock.json .taprc | sha256sum | cut -d' ' -f1)
 if [ ! -d node_modules ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
   if ! npm ci --no-fund --no-audit --loglevel=error >"$log" 2>&1; then
     tail -n 20 "$log" >&2
     echo "setup: npm ci failed: see above and $log" >&2
+    exit 1
+  fi
+  # The test runner is built for the plugins that .taprc names.
+  if ! node node_modules/tap/dist/esm/run.mjs build >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    echo "setup: the test runner could not be built: see above and $log" >&2
     exit 1
   fi
   echo "$wanted" >"$stamp"
