@@ -118,8 +118,11 @@ export function checkpointCache(options: CacheOptions): CheckpointCache {
   /** The checkpoint if it is there, read again where that is needed; a damaged one is removed. Under its lock. */
   const verified = async (published: PublishedCheckpoint, signal: AbortSignal): Promise<Kept | undefined> => {
     const { window } = published
-    if ((await lookAt(folderOf(window), published)).state === 'unsure') await checkNow(window, signal)
-    return untouched(published)
+    const path = folderOf(window)
+    const { state } = await lookAt(path, published)
+    if (state !== 'unsure') return untouched(published)
+    const seal = (await checkNow(window, signal)) ? undefined : await readSeal(path)
+    return seal && { window, folder: path, seal }
   }
 
   /** Reads a checkpoint again and removes it when it is damaged. Under its lock. Returns whether it was. */
