@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { packageRoot } from '../../src/package-root.js'
+import { boundToUs } from './bound.js'
 
 /** A process of the fleet, kept as supervisord keeps it: whenever it ends it is started again, until it is stopped for good. */
 export interface Actor {
@@ -77,11 +78,14 @@ export function startActor(options: ActorOptions): Actor {
     process !== undefined && process.exitCode === null && process.signalCode === null
 
   function spawnIt(): void {
-    const started = spawn(process.execPath, [...(options.nodeArgs ?? []), ...program(), ...args(options)], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NODE_NO_WARNINGS: '1', ...options.env },
-      cwd: packageRoot,
-    })
+    const started = spawn(
+      ...boundToUs(process.execPath, [...(options.nodeArgs ?? []), ...program(), ...args(options)]),
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { ...process.env, NODE_NO_WARNINGS: '1', ...options.env },
+        cwd: packageRoot,
+      },
+    )
     child = started
     const mine: string[] = []
     life = mine

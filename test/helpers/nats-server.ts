@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Broker, type BrokerOptions, connectBroker } from '../../nats/index.js'
+import { boundToUs } from './bound.js'
 
 /** A nats-server of one's own, with JetStream, on loopback. */
 export interface NatsServer {
@@ -104,7 +105,7 @@ ${options.extra ?? ''}
 
   async function start(): Promise<void> {
     printed = ''
-    const started = spawn(natsServerBinary!, ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] })
+    const started = spawn(...boundToUs(natsServerBinary!, ['-c', file]), { stdio: ['ignore', 'ignore', 'pipe'] })
     child = started
     started.stderr.setEncoding('utf8').on('data', (text: string) => {
       printed = (printed + text).slice(-20_000)
