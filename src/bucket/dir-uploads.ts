@@ -78,7 +78,7 @@ export async function putPart(
 
 /** Parts of an upload, ascending. */
 export async function partsOf(store: DirStore, key: string, id: string): Promise<PartFacts[]> {
-  return readParts(await findUpload(store, key, id))
+  return lookingTwice(key, async () => readParts(await findUpload(store, key, id)))
 }
 
 /**
@@ -94,21 +94,16 @@ export async function completeUpload(
 ): Promise<string> {
   // Whoever moves the upload's folder first has sealed it, whoever moves the finished file first has published it. The
   // others look once more: a sealed upload may still want publishing, by a process that did not crash.
-  for (let again = true; ; again = false) {
+  return lookingTwice(key, async () => {
     const upload = await findUpload(store, key, id)
     const stored = new Map((await readParts(upload)).map(part => [part.number, part]))
     const parts = orderedParts(named.map(part => sameAsStored(part, stored.get(part.number))))
     const etag = multipartEtag(parts.map(part => part.etag))
-    try {
-      const sealed = upload.sealed ? upload.folder : await seal(store, upload, parts, `whole-${etag}`, signal)
-      await publish(store, join(sealed, `whole-${etag}`), { key, etag, metadata: upload.metadata }, signal)
-      await removeFolder(store, sealed)
-      return etag
-    } catch (error) {
-      if (!isAbsent(error)) throw error
-      if (!again) throw noSuchUpload(key)
-    }
-  }
+    const sealed = upload.sealed ? upload.folder : await seal(store, upload, parts, `whole-${etag}`, signal)
+    await publish(store, join(sealed, `whole-${etag}`), { key, etag, metadata: upload.metadata }, signal)
+    await removeFolder(store, sealed)
+    return etag
+  })
 }
 
 /** Ends an upload; nothing to do when there is none. */
@@ -186,9 +181,22 @@ async function* contentOf(
   }
 }
 
+/** Another process may move an upload's folder at any moment: what is gone is looked for once more, where it is then. */
+async function lookingTwice<T>(key: string, work: () => Promise<T>): Promise<T> {
+  for (let again = true; ; again = false) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isAbsent(error)) throw error
+      if (!again) throw noSuchUpload(key)
+    }
+  }
+}
+
+/** Throws ENOENT when the folder is moved meanwhile: some of the parts are never taken for all. */
 async function readParts(upload: Upload): Promise<PartFacts[]> {
   const parts: PartFacts[] = []
-  for (const name of ((await ifPresent(readdir(upload.folder))) ?? []).sort()) {
+  for (const name of (await readdir(upload.folder)).sort()) {
     if (!/^\d{5}$/.test(name)) continue
     const file = await open(join(upload.folder, name), 'r')
     try {
