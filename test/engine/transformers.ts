@@ -96,7 +96,8 @@ await t.test('a worker that dies', { skip: workerPythonAbsent }, async t => {
     python: workerPython,
     device: 'cpu',
     threads: 1,
-    deadlineGraceMs: 1_500,
+    // One token and one proof of a worker that shares its core with others.
+    deadlineGraceMs: 6_000,
     random: () => 0,
     onLog: log.onLog,
   })

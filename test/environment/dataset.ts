@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -9,6 +9,7 @@ import t from 'tap'
 import { z } from 'zod'
 import { loadPart } from '../../src/environment/dataset/dataset.js'
 import type { DatasetPart } from '../../src/environment/dataset/part.js'
+import { until } from '../helpers/nats-server.js'
 
 interface Row {
   question: string
@@ -140,22 +141,28 @@ async function startHub(content: Buffer, faults: ((request: IncomingMessage, res
 
 await t.test('a part is fetched from the hub once', async t => {
   const content = parquet(rows)
+  const stateFolder = t.testdir({})
+  const folder = join(stateFolder, 'hub', 'owner--questions', 'main')
+  const written = async () => {
+    const [name] = await readdir(folder)
+    return name === undefined ? 0 : (await stat(join(folder, name))).size
+  }
   const { hub, asked, close } = await startHub(content, [
     (_, response) => response.writeHead(503).end(),
     (_, response) => {
-      // half the file, then the line breaks
       response.writeHead(200, { 'content-length': content.length })
-      response.write(content.subarray(0, 500), () => response.destroy())
+      response.write(content.subarray(0, 500))
+      // The line breaks once half the file has been written: what is on its way may get lost with it.
+      void until('half the file is there', async () => (await written()) === 500).finally(() => response.destroy())
     },
   ])
   t.teardown(close)
-  const stateFolder = t.testdir({})
   t.same(await loadPart(part, { stateFolder, hub }, signal), rows)
   t.equal(asked.length, 4, 'the list, a refusal, a half, the rest')
   t.match(asked[3], /resolve\/main\/main\/train-00000-of-00001\.parquet bytes=500-/, 'it went on where it stopped')
   t.same(await loadPart(part, { stateFolder, hub }, signal), rows)
   t.equal(asked.length, 4, 'the second time nothing is asked')
-  t.same(await readdir(join(stateFolder, 'hub', 'owner--questions', 'main')), ['train-00000-of-00001.parquet'])
+  t.same(await readdir(folder), ['train-00000-of-00001.parquet'])
 })
 
 await t.test('what an earlier process fetched is taken up', async t => {
