@@ -161,6 +161,7 @@ export async function controllerParts(of: Composition): Promise<ControllerParts>
         secondLink: linkSignal => chain.secondLink(linkSignal),
         netuid: config.chain.netuid,
         ss58,
+        everyMs: config.chain.registration_ms,
         signal: aborted,
       }),
     remedy: ss58 => notRegistered(config.chain.netuid, ss58).message,

@@ -25,12 +25,19 @@ export function isDrained({ parts, fleet, timing }: Desk, ledger: Ledger): boole
   return ledger.claims.size >= parts.maxGroups || !anyMayClaim
 }
 
-/** Tells the uploader once block W is final under the window's hash. */
-export async function confirmFinal({ parts, signal }: Desk, ledger: Ledger, finalNumber: number): Promise<void> {
+/**
+ * Tells the uploader once block W is final under the window's hash. The node that says so must say which hash is final:
+ * the hash of another node, which is not so far yet, may be one that a reorg has taken away.
+ */
+export async function confirmFinal({ parts, signal, move }: Desk, ledger: Ledger, finalNumber: number): Promise<void> {
   if (ledger.final || !ledger.opened || finalNumber < ledger.window) return
   const { window, epoch } = ledger
-  const hash = await parts.chain.hash(window, signal)
-  if (hash === undefined || hash !== ledger.opened.hash) return
+  const hash = await parts.chain.finalHash(window, signal)
+  if (hash === undefined) return
+  if (hash !== ledger.opened.hash) {
+    await move(ledger, { type: 'SUPERSEDED', reason: `reorg: block ${window} is final as ${hash}` })
+    return
+  }
   await announce(parts.broker, hashFinal, { window, epoch }, { hash }, { signal })
   ledger.final = true
 }

@@ -1,5 +1,6 @@
 import { announce, bePresent, isBrokerError } from '../../nats/index.js'
 import type { Head } from '../../src/chain/chain.js'
+import { ChainError } from '../../src/chain/chain-error.js'
 import { windowOf } from '../../src/window/block.js'
 import { LIST_GRACE_MS } from '../../src/window/claim.js'
 import { whileActive } from '../active.js'
@@ -16,6 +17,7 @@ import type { WindowEvent } from './machine.js'
 import { entered, type WindowState } from './messages.js'
 import { keepWindow } from './opening.js'
 import type { ControllerParts } from './options.js'
+import { tellPassed } from './passed.js'
 import { watchForRace } from './race.js'
 import { watchPlace } from './registration.js'
 import { reissueOrphans } from './reissue.js'
@@ -25,6 +27,9 @@ import { measureTiming } from './timing.js'
 const TICK_MS = 200
 /** Orphans are looked for this often, ms. */
 const RECONCILE_MS = 1_000
+
+/** What the controller's presence says while no block comes. */
+const NO_BLOCK = 'no block comes'
 
 /** generating, uploading and verifying follow from others' events: nobody needs to be told what they said. */
 const UNSAID: ReadonlySet<string> = new Set(['generating', 'uploading', 'verifying'])
@@ -36,6 +41,8 @@ const UNSAID: ReadonlySet<string> = new Set(['generating', 'uploading', 'verifyi
 export async function runController(parts: ControllerParts, signal: AbortSignal): Promise<void> {
   const { broker, instance, boot } = parts
   let state = 'standby'
+  /** What an operator should see in `grail status`, beside the log. */
+  const troubles = new Set<string>()
   bePresent(
     broker,
     FLEET,
@@ -49,23 +56,23 @@ export async function runController(parts: ControllerParts, signal: AbortSignal)
         pid: process.pid,
         version: parts.version,
         profile: parts.profile.id,
-        state,
+        state: [state, ...troubles].join(', '),
       }),
     { everyMs: PRESENCE_EVERY_MS, signal },
   )
   await whileActive(parts, { role: 'controller', leaseMs: parts.leaseMs, signal }, async active => {
     state = 'active'
-    await control(parts, active)
+    await control(parts, troubles, active).finally(() => troubles.clear())
   })
 }
 
-async function control(parts: ControllerParts, signal: AbortSignal): Promise<void> {
+async function control(parts: ControllerParts, troubles: Set<string>, signal: AbortSignal): Promise<void> {
   const { broker, log, clock, chain } = parts
   const changed = bell()
   const ledgers = keepLedgers(parts, signal)
   const fleet = followFleet(broker, { signal, log })
   const timing = measureTiming(parts, signal)
-  const place = watchPlace(parts.registration, { fleet, log, clock, signal })
+  const place = watchPlace(parts, { fleet, troubles, signal })
   const desk: Desk = {
     parts,
     ledgers,
@@ -77,8 +84,12 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
   }
   let bestNumber = -1
   let finalNumber = -1
+  /** Something was heard, since the windows were last looked at, by which block W of one of them may be final. */
+  let news = false
   let live = false
   let preparing = false
+  /** The newest window of which this controller has seen a block. */
+  let following: number | undefined
 
   const journal = followJournal(broker, 'all', {
     signal,
@@ -87,6 +98,8 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
       const ledger = ledgers.of(event.window, event.epoch)
       fold(ledger, event)
       timing.learn(ledger, event)
+      // Block W may have been final before anybody had opened its window.
+      if (event.kind === 'opened') news = true
       if (live) changed.ring()
     },
   })
@@ -112,9 +125,11 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
 
   async function followHeads(): Promise<void> {
     for await (const event of chain.events(signal)) {
+      news = true
       if (event.kind === 'best') {
         await timing.seen(event.head)
         timing.chainIs(true)
+        troubles.delete(NO_BLOCK)
         bestNumber = event.head.number
         onHead(event.head)
       } else if (event.kind === 'final') finalNumber = Math.max(finalNumber, event.number)
@@ -124,6 +139,7 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
         log.warn({ endpoint: event.endpoint, why: event.why }, 'chain connection lost')
       } else {
         timing.chainIs(false)
+        troubles.add(NO_BLOCK)
         log.error({ sinceMs: event.sinceMs }, 'ALARM: no new block: windows cannot open until the chain goes on')
       }
       changed.ring()
@@ -135,9 +151,12 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
     // One preparation at a time; a head that comes in between is looked at by the next one.
     if (preparing) return
     preparing = true
-    keepWindow(desk, window, head)
+    const before = following
+    following = Math.max(window, before ?? window)
+    tellPassed(desk, window, before)
+      .then(() => keepWindow(desk, window, head))
       .catch(error => {
-        if (!signal.aborted) log.error({ window, err: error }, 'window could not be opened')
+        if (!signal.aborted) complain(error, { window }, 'window could not be opened: the next block is the next try')
       })
       .finally(() => {
         preparing = false
@@ -146,25 +165,33 @@ async function control(parts: ControllerParts, signal: AbortSignal): Promise<voi
 
   async function tick(): Promise<void> {
     while (!signal.aborted) {
+      const heard = news
+      news = false
       for (const ledger of ledgers.all()) {
         try {
-          await look(ledger)
+          await look(ledger, heard)
         } catch (error) {
           if (signal.aborted) return
-          log.error({ window: ledger.window, err: error }, 'window could not be moved on')
+          complain(error, { window: ledger.window }, 'window could not be moved on')
         }
       }
       await changed.wait(TICK_MS, signal)
     }
   }
 
-  async function look(ledger: Ledger): Promise<void> {
+  /** An answer that did not come is the chain's trouble, which is told elsewhere; anything else has a stack. */
+  function complain(error: unknown, facts: object, text: string): void {
+    if (error instanceof ChainError && error.next === 'later') log.warn({ ...facts, why: error.message }, text)
+    else log.error({ ...facts, err: error }, text)
+  }
+
+  async function look(ledger: Ledger, heard: boolean): Promise<void> {
     if (!isOver(ledger)) {
       await timing.remeasure(ledger)
       await move(ledger, { type: 'TICK', nowMs: clock.now() })
       if (isDrained(desk, ledger)) await move(ledger, { type: 'DRAINED' })
-      await watchForRace(desk, ledger, bestNumber)
-      await confirmFinal(desk, ledger, finalNumber)
+      watchForRace(desk, ledger, bestNumber)
+      if (heard) await confirmFinal(desk, ledger, finalNumber)
     }
     if (isOver(ledger) && !ledger.summarised) await summarise(desk, ledger)
     if (ledger.summarised && !ledger.forgotten) await forget(desk, ledger)

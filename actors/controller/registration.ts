@@ -1,5 +1,5 @@
-import type { Clock, Log } from '../actor.js'
 import type { Fleet } from './fleet.js'
+import type { ControllerParts } from './options.js'
 
 /** The hotkey's place on the subnet, as the chain tells it. */
 export type Registration =
@@ -13,6 +13,9 @@ export type WatchRegistration = (hotkey: string, signal: AbortSignal) => AsyncIt
 /** The aggregator, whose hotkey it is, may be a while in coming, ms. */
 const LOOK_MS = 1_000
 
+/** What the controller's presence says while it is so. */
+const NOT_REGISTERED = 'hotkey not registered'
+
 /** Keeps what the chain says about the fleet's hotkey. */
 export interface Place {
   /** Whether the chain has said that this hotkey is not registered. Not knowing is no reason to stop. */
@@ -20,10 +23,10 @@ export interface Place {
   done: Promise<void>
 }
 
-/** Waits for the fleet's hotkey, then watches its registration; alarms when it is lost. */
+/** Waits for the fleet's hotkey, then watches its registration; alarms with the remedy when it is lost. */
 export function watchPlace(
-  watch: WatchRegistration | undefined,
-  { fleet, log, clock, signal }: { fleet: Fleet; log: Log; clock: Clock; signal: AbortSignal },
+  { registration: watch, remedy, log, clock }: ControllerParts,
+  { fleet, troubles, signal }: { fleet: Fleet; troubles: Set<string>; signal: AbortSignal },
 ): Place {
   const absent = new Set<string>()
   const follow = async () => {
@@ -34,10 +37,12 @@ export function watchPlace(
     for await (const event of watch(hotkey, signal)) {
       if (event.kind === 'registered') {
         absent.delete(hotkey)
+        troubles.delete(NOT_REGISTERED)
         log.info({ hotkey, uid: event.uid }, 'hotkey is registered')
       } else if (event.kind === 'unregistered') {
         absent.add(hotkey)
-        log.error({ hotkey }, 'ALARM: hotkey is not registered: nothing it mines counts, no window is opened')
+        troubles.add(NOT_REGISTERED)
+        log.error({ hotkey }, `ALARM: ${remedy(hotkey)}; nothing it mines counts, and no window is opened until it is`)
       } else log.warn({ hotkey, why: event.why }, 'registration could not be asked for')
     }
   }

@@ -148,8 +148,7 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
         if (known !== undefined) await resume(known, sent)
       }
       const now = clock.now()
-      if (now >= window.timers.abortAtMs && alreadyCompleted === undefined)
-        throw new Hopeless(attempt.sealed ? 'not complete in time' : 'nothing sealed in time')
+      if (now >= window.timers.abortAtMs && alreadyCompleted === undefined) throw new Hopeless(whyLate())
       const next = [...ready.values()]
         .filter(part => !sent.has(part.number) && !(part.number === FIRST_PART && part.last))
         .sort((a, b) => a.number - b.number)[0]
@@ -175,11 +174,14 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
           hintedFinal = true
           log.info(holes, 'file complete, waiting for block W to be final')
         }
-        if (now >= window.timers.completeByMs && now >= window.timers.abortAtMs - LOOK_MS)
-          throw new Hopeless('the hash of block W was not final in time')
       }
       await changed.wait(LOOK_MS, signal)
     }
+  }
+
+  function whyLate(): string {
+    if (!attempt.sealed) return 'nothing sealed in time'
+    return window.final ? 'not complete in time' : 'the hash of block W was not final in time'
   }
 
   async function uploadIdOf(): Promise<string> {

@@ -25,5 +25,7 @@ export interface Chain {
   timestamp(number: number, signal: AbortSignal): Promise<number | undefined>
   /** Number of the newest final block. */
   finalized(signal: AbortSignal): Promise<number>
+  /** Hash of block `number` once the node that is asked holds it for final itself; undefined before. It never changes. */
+  finalHash(number: number, signal: AbortSignal): Promise<string | undefined>
   close(): Promise<void>
 }

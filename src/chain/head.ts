@@ -52,6 +52,22 @@ export async function hashAt(
   return value.toLowerCase()
 }
 
+/** Number of the node's newest final block. */
+export async function finalNumberAt(connection: RpcConnection, signal?: AbortSignal): Promise<number> {
+  const hash = await connection.request('chain_getFinalizedHead', [], signal)
+  return (await headerAt(connection, String(hash), signal)).number
+}
+
+/** Hash of block `number` when it is final by this node's own word; undefined when it is not yet. */
+export async function finalHashAt(
+  connection: RpcConnection,
+  number: number,
+  signal?: AbortSignal,
+): Promise<string | undefined> {
+  // In this order: what is final below the newest final block stays as it is.
+  return (await finalNumberAt(connection, signal)) < number ? undefined : await hashAt(connection, number, signal)
+}
+
 /** Number and hash of the node's best block, or of the given one. */
 export async function headerAt(
   connection: RpcConnection,

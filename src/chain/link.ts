@@ -66,15 +66,32 @@ async function proved(connection: RpcConnection, options: LinkOptions): Promise<
     close: why => connection.close(why),
     api: async signal => {
       signal?.throwIfAborted()
-      made ??= makeApi(connection, options.readyMs)
-      const mine = made
-      try {
-        return await mine
-      } catch (error) {
-        if (made === mine) made = undefined
-        throw error
+      if (!made) {
+        const mine = makeApi(connection, options.readyMs)
+        made = mine
+        mine.catch(() => {
+          if (made === mine) made = undefined
+        })
       }
+      return await unlessAborted(made, signal)
     },
+  }
+}
+
+/** Waits for what others may wait for too: whoever has no time left goes without it, and it goes on. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return await work
+  let abort: (() => void) | undefined
+  try {
+    return await Promise.race([
+      work,
+      new Promise<never>((_, reject) => {
+        abort = () => reject(signal.reason as Error)
+        signal.addEventListener('abort', abort, { once: true })
+      }),
+    ])
+  } finally {
+    if (abort) signal.removeEventListener('abort', abort)
   }
 }
 

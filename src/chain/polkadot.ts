@@ -3,7 +3,7 @@ import { ChainError } from './chain-error.js'
 import { type Clock, wallClock } from './clock.js'
 import { eventStream } from './event-stream.js'
 import { follow } from './follow.js'
-import { hashAt, headerAt, timestampAt } from './head.js'
+import { finalHashAt, finalNumberAt, hashAt, headerAt, timestampAt } from './head.js'
 import { type Link, type LinkOptions, openLink } from './link.js'
 import { rotation } from './rotation.js'
 import { SPEC_NAME } from './subtensor.js'
@@ -19,6 +19,9 @@ const CONNECT_MS = 10_000
 const REQUEST_MS = 8_000
 const READY_MS = 20_000
 const PING_MS = 5_000
+
+/** Where a stall is to be noticed sooner, so is a half-open link: at least this many pings per `stallMs`. */
+const PINGS_PER_STALL = 9
 
 /** Another endpoint is asked for its head this often, ms: nothing else shows that ours is behind. */
 const CROSS_CHECK_MS = 120_000
@@ -100,7 +103,7 @@ export function openChain(options: OpenChainOptions): PolkadotChain {
     connectMs: options.connectMs ?? CONNECT_MS,
     requestMs: options.requestMs ?? REQUEST_MS,
     readyMs: options.readyMs ?? READY_MS,
-    pingMs: options.pingMs ?? PING_MS,
+    pingMs: options.pingMs ?? Math.min(PING_MS, stallMs / PINGS_PER_STALL),
     signal,
   })
 
@@ -242,11 +245,8 @@ export function openChain(options: OpenChainOptions): PolkadotChain {
       const hash = await hashAt(connection, number, s)
       return hash === undefined ? undefined : await timestampAt(connection, hash, s)
     },
-    finalized: async s => {
-      const { connection } = present()
-      const hash = await connection.request('chain_getFinalizedHead', [], s)
-      return (await headerAt(connection, String(hash), s)).number
-    },
+    finalized: async s => await finalNumberAt(present().connection, s),
+    finalHash: async (number, s) => await finalHashAt(present().connection, number, s),
     status: () => ({
       endpoint: link?.connection.endpoint,
       genesisHash: link?.genesisHash,

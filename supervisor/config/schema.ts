@@ -32,6 +32,8 @@ const chain = z.strictObject({
   netuid: z.number().int().min(0).max(65_535).default(81),
   /** A head older than this is a stall: the connection is replaced. */
   stall_ms: ms.default(45_000),
+  /** The hotkey's registration is looked at this often. */
+  registration_ms: ms.min(1_000).default(60_000),
   /** Base addresses of drand, asked in order for 2 s; empty asks none, and the chain's own pulses or the hash are taken. */
   drand: z.array(z.string()).default([...DRAND_BASES]),
 })

@@ -31,6 +31,9 @@ interface Story {
 /** Windows and epochs of a world whose invariants were looked at already: nothing of a window that is over changes any more. */
 const checked = new WeakMap<World, Set<string>>()
 
+/** Outcomes of a window that has an object. */
+const DELIVERED: readonly string[] = ['UPLOADED', 'TRUNCATED']
+
 /** Staged groups and parts are kept for this many windows. */
 const WINDOWS_STAGED = 2
 
@@ -60,6 +63,11 @@ export async function invariants(t: Test, world: World, only: { window?: number;
       windowHolds(t, world, storyOf(world, window, epoch)),
     )
   }
+  t.same(
+    untold(world),
+    [],
+    'no window is lost without a word: each has its summary, and a reason where it has no object',
+  )
   await t.test('one object for every delivered window, and nothing else in the bucket', t => bucketHolds(t, world))
   if (!whole) return
   await t.test('streams and buckets are back to their bounds', t => brokerHolds(t, world))
@@ -72,6 +80,20 @@ export async function invariants(t: Test, world: World, only: { window?: number;
     'every process ended well when it was told to',
   )
   t.same(pids.filter(isAlive), [], 'no process is left')
+}
+
+/** Windows between the first and the last that is over without a summary, and summaries of windows without an object that do not say why. */
+function untold(world: World): string[] {
+  const ended = world.events.filter((event): event is Of<'summarised'> => event.kind === 'summarised')
+  const told = new Set(ended.map(({ window }) => window))
+  const missing: string[] = []
+  for (let window = Math.min(...told); window < Math.max(...told); window += WINDOW_BLOCKS)
+    if (!told.has(window)) missing.push(`${window} has no summary`)
+  const mute = ended.filter(({ payload }) => !DELIVERED.includes(payload.state) && !payload.reason)
+  return [
+    ...missing,
+    ...mute.map(({ window, epoch, payload }) => `${window}.${epoch} is ${payload.state}, unexplained`),
+  ]
 }
 
 function storyOf(world: World, window: number, epoch: number): Story {
@@ -88,13 +110,14 @@ function storyOf(world: World, window: number, epoch: number): Story {
     opened: of('opened')[0] as Of<'opened'>,
     summarised,
     sealed: seal as Of<'sealed'> | undefined,
-    delivered: ['UPLOADED', 'TRUNCATED'].includes(summarised.payload.state),
+    delivered: DELIVERED.includes(summarised.payload.state),
   }
 }
 
 async function windowHolds(t: Test, world: World, story: Story): Promise<void> {
   t.equal(story.of('opened').length, 1, 'opened once')
   t.equal(story.of('summarised').length, 1, 'summarised once')
+  hashHolds(t, world, story)
   const dense = claimsHold(t, world, story)
   const inFile = groupsHold(t, story, dense)
   summaryHolds(t, world, story, inFile)
@@ -105,6 +128,23 @@ async function windowHolds(t: Test, world: World, story: Story): Promise<void> {
   const { window, epoch } = story
   const left = await subjects(world.broker, REISSUE, reissued.matching({ window, epoch }), { signal: inTime() })
   t.same([...left.keys()], [], 'no index of it is left on the reissue queue')
+}
+
+/** Nothing became visible under a hash that was not final, neither by the fleet's word nor by the chain's. */
+function hashHolds(t: Test, world: World, story: Story): void {
+  const { window, opened } = story
+  const finals = story.of('final')
+  for (const { payload } of finals)
+    t.equal(payload.hash, opened.payload.hash, 'what is final is the hash it is mined with')
+  if (finals.length > 0)
+    t.equal(world.chain.hash(window), opened.payload.hash, 'and it is the one that the chain has kept')
+  const visible = [...story.of('completed'), ...story.of('uploaded')]
+  t.same(
+    visible.filter(({ seq }) => !finals.some(final => final.seq < seq)).map(({ kind }) => kind),
+    [],
+    'no object before its hash was final',
+  )
+  if (story.delivered) t.ok(world.chain.finalized().number >= window, `block ${window} is final`)
 }
 
 /** Revisions 1, 2, 3, …: a claim for each, each under its own key. Returns how many there are. */

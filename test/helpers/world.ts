@@ -18,6 +18,7 @@ import type { Summary } from '../../src/window/summary.js'
 import { type Actor, type Crash, FIRST_HOST, startActor } from './actor-process.js'
 import { type NatsProxy, natsProxy } from './nats-proxy.js'
 import { brokerOf, type NatsServer, startNats, type Teardown } from './nats-server.js'
+import { startTwoNodes, type TwoNodes } from './two-nodes.js'
 
 // A whole fleet on one machine: a real broker, real processes started as supervisord starts them, the development chain
 // behind the real client, a bucket. Signals are real.
@@ -49,6 +50,12 @@ export interface WorldOptions {
   /** Which actors to start, `role`, `role-number` or `role@spare`. Default: one of each role on the host `test`, and all generators. */
   actors?: string[]
   finalityLag?: number
+  /** The controller reaches the chain over two nodes, each behind a proxy: `world.nodes()`. */
+  twoNodes?: boolean
+  /** No new block for this long is a stall, ms. */
+  stallMs?: number
+  /** Lines added to the [chain] section. */
+  chain?: string
 }
 
 /** An index taken back from a dead generator, as it was put on the queue. */
@@ -65,6 +72,8 @@ export interface World {
   nats: NatsServer
   broker: Broker
   chain: DevChain
+  /** The two nodes of a world that has them. */
+  nodes(): TwoNodes
   bucket: Bucket
   hotkey: string
   actors: ReadonlyMap<string, Actor>
@@ -101,6 +110,8 @@ export interface World {
   begin(name: string): Actor
   /** Resolves once a process of this instance is present. */
   present(instance: string): Promise<void>
+  /** Makes all blocks up to this one at once; only the last is announced. */
+  jump(block: number): void
   /** Jumps to the first block of the next window, once the present one is over. Resolves with its `opened`. */
   nextWindow(): Promise<Extract<JournalEvent, { kind: 'opened' }>>
   close(): Promise<void>
@@ -118,16 +129,17 @@ const ACTIVE = /"msg":"active"/
 /** What nobody tells of is looked for this often, ms. */
 const LOOK_MS = 100
 
-const inventory = (name: string, server: string, chain: string, options: WorldOptions) => `
+const inventory = (name: string, server: string, endpoints: readonly string[], options: WorldOptions) => `
 [fleet]
 state = "."
 log_level = "debug"
 [nats]
 servers = ["${server}"]
 [chain]
-endpoints = ["${chain}"]
-stall_ms = 20000
+endpoints = ${JSON.stringify(endpoints)}
+stall_ms = ${options.stallMs ?? 20_000}
 drand = []
+${options.chain ?? ''}
 [wallet]
 path = "wallets"
 cold = "rehearsal"
@@ -166,13 +178,15 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
     await mkdir(join(folder, 'trainer'))
     await options.publish(openDirBucket({ folder: join(folder, 'trainer') }), join(folder, 'checkpoint'))
   }
-  const chain = await startDevChain({
+  const ofChain = {
     blockMs,
     startBlock: 2_997,
     finalityLag: options.finalityLag ?? 2,
     register: [ss58],
     seed: folder,
-  })
+  }
+  const nodes = options.twoNodes ? await startTwoNodes(ofChain) : undefined
+  const chain = nodes?.chain ?? (await startDevChain(ofChain))
   // No block comes before the whole fleet is there: how long that takes is the machine's affair.
   chain.stall(true)
   await mkdir(join(folder, 'bucket'))
@@ -214,6 +228,10 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
     nats,
     broker,
     chain,
+    nodes() {
+      if (!nodes) throw new Error('this world has one node: give it twoNodes')
+      return nodes
+    },
     bucket: options.openBucket?.() ?? openDirBucket({ folder: join(folder, 'bucket') }),
     hotkey: ss58,
     actors,
@@ -267,13 +285,17 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
       return actor
     },
     present: instance => untilPolled(`${instance} is present`, world, async () => (await present()).includes(instance)),
+    jump(block) {
+      const { number } = chain.head()
+      for (let window = windowOf(number); window < block; window += WINDOW_BLOCKS) cutShort.add(window)
+      if (block > number) chain.newBlock(block - number)
+    },
     async nextWindow() {
       const window = world.window()
       const epoch = Math.max(...events.filter(event => event.window === window).map(event => event.epoch))
       await world.event('summarised', event => event.window === window && event.epoch === epoch)
       const next = windowOf(chain.head().number) + WINDOW_BLOCKS
-      cutShort.add(next - WINDOW_BLOCKS)
-      chain.newBlock(next - chain.head().number)
+      world.jump(next)
       return world.event('opened', event => event.window === next)
     },
     async close() {
@@ -289,6 +311,7 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
       await following?.catch(() => {})
       for (const proxy of proxies.values()) await proxy.close()
       world.bucket.close()
+      await nodes?.close()
       await chain.close()
       await rm(folder, { recursive: true, force: true })
     },
@@ -317,7 +340,7 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
 
   function configOf(name: string): string {
     const file = join(folder, `${name}.toml`)
-    writeFileSync(file, inventory(name, proxies.get(name)?.url ?? nats.url, chain.url, options))
+    writeFileSync(file, inventory(name, proxies.get(name)?.url ?? nats.url, nodes?.urls ?? [chain.url], options))
     return file
   }
 

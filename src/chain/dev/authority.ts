@@ -41,6 +41,7 @@ export interface AuthorityOptions {
   startBlock: number
   finalityLag: number
   blockMs: number
+  stalled: boolean
   /** Unix ms: timestamps of blocks. */
   now: () => number
   events: LedgerEvents
@@ -72,7 +73,7 @@ export function createAuthority(options: AuthorityOptions): Authority {
   let waiting: Intervention[] = []
   let unannounced: Block[] = []
   let every = 1
-  let stalled = false
+  let stalled = options.stalled
   let blockMs = options.blockMs
   let timer: NodeJS.Timeout | undefined
 

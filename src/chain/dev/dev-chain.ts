@@ -16,6 +16,8 @@ export interface DevChainOptions {
   netuid?: number
   /** Milliseconds between blocks; 0 (the default) = a block only on demand. */
   blockMs?: number
+  /** Whether the clock builds no blocks from the start on, until `stall(false)`; default false. */
+  stalled?: boolean
   /** Best minus final, blocks; default 2. */
   finalityLag?: number
   /** Number of the best block at the start; default 1. Only the last few blocks before it exist. */
@@ -82,6 +84,7 @@ export async function startDevChain(options: DevChainOptions = {}): Promise<DevC
     startBlock: options.startBlock ?? 1,
     finalityLag: options.finalityLag ?? 2,
     blockMs: options.blockMs ?? 0,
+    stalled: options.stalled ?? false,
     now: options.now ?? Date.now,
     events: { best: best.tell, final: final.tell },
   })
