@@ -11,19 +11,24 @@ const PATIENCE_MS = 20_000
 /** Objects that were waiting for their finalisers go with the second collection. */
 const ROUNDS = 2
 
-/**
- * Collects all garbage of a process that was started with INSPECTABLE, from outside: what is left is in use.
- * @returns bytes of its JavaScript heap in use
- */
-export async function collectGarbage(actor: Actor): Promise<number> {
+/** Bytes in use after all garbage was collected. */
+export interface InUse {
+  /** Objects of JavaScript. */
+  heap: number
+  /** What these hold outside of the heap: buffers, and the memory of wasm. */
+  external: number
+}
+
+/** Collects all garbage of a process that was started with INSPECTABLE, from outside: what is left is in use. */
+export async function collectGarbage(actor: Actor): Promise<InUse> {
   const socket = new WebSocket(await inspectorOf(actor))
   const signal = AbortSignal.timeout(PATIENCE_MS)
   try {
     await once(socket, 'open', { signal })
     let id = 0
-    const call = async (method: string): Promise<unknown> => {
+    const call = async (method: string, params: object = {}): Promise<unknown> => {
       const mine = ++id
-      socket.send(JSON.stringify({ id: mine, method }))
+      socket.send(JSON.stringify({ id: mine, method, params }))
       for (;;) {
         const [data] = (await once(socket, 'message', { signal })) as [Buffer]
         const answer = JSON.parse(data.toString()) as { id?: number; result?: unknown }
@@ -31,8 +36,9 @@ export async function collectGarbage(actor: Actor): Promise<number> {
       }
     }
     for (let round = 0; round < ROUNDS; round++) await call('HeapProfiler.collectGarbage')
-    const { usedSize } = (await call('Runtime.getHeapUsage')) as { usedSize: number }
-    return usedSize
+    const said = await call('Runtime.evaluate', { expression: 'process.memoryUsage()', returnByValue: true })
+    const { heapUsed, external } = (said as { result: { value: NodeJS.MemoryUsage } }).result.value
+    return { heap: heapUsed, external }
   } finally {
     socket.terminate()
   }
