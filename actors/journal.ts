@@ -1,7 +1,7 @@
 import type { Broker } from '../nats/index.js'
 import { fold } from '../nats/index.js'
 import { assembling, assemblyFailed, dropped, partReady, sealed } from './aggregator/messages.js'
-import { entered, hashFinal, opened, summarised, timersMoved } from './controller/messages.js'
+import { entered, hashFinal, nextCheckpoint, opened, summarised, timersMoved } from './controller/messages.js'
 import { gaveUp, staged } from './generator/messages.js'
 import { EVENTS } from './streams.js'
 import { completed, uploaded, uploadFailed, uploadOpened } from './uploader/messages.js'
@@ -9,6 +9,7 @@ import { completed, uploaded, uploadFailed, uploadOpened } from './uploader/mess
 /** Every message of the journal by the name the fold gives it. */
 const JOURNAL = {
   opened,
+  next: nextCheckpoint,
   timers: timersMoved,
   final: hashFinal,
   state: entered,

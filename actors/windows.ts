@@ -1,7 +1,7 @@
 import type { Broker } from '../nats/index.js'
 import type { Timers } from '../src/window/deadline.js'
 import type { Log } from './actor.js'
-import type { Opened, WindowState } from './controller/messages.js'
+import type { CheckpointName, Opened, WindowState } from './controller/messages.js'
 import { followJournal } from './journal.js'
 
 /** A window as everybody but the controller sees it: what the journal's control events say. */
@@ -10,6 +10,8 @@ export interface OpenWindow {
   readonly epoch: number
   readonly opened: Opened
   timers: Timers
+  /** The checkpoint the window after this one is expected to be opened with, when it is another one than this one's. */
+  next: CheckpointName | undefined
   state: WindowState
   why: string
   /** Block W is final under the window's hash. */
@@ -63,6 +65,7 @@ export function followWindows(
           epoch: event.epoch,
           opened: event.payload,
           timers: event.payload.timers,
+          next: undefined,
           state: 'generating',
           why: '',
           final: false,
@@ -76,6 +79,7 @@ export function followWindows(
       const window = known.get(key)
       if (!window) return
       if (event.kind === 'timers') window.timers = event.payload.timers
+      if (event.kind === 'next') window.next = event.payload.checkpoint
       if (event.kind === 'final') window.final = true
       if (event.kind === 'state') {
         window.state = event.payload.state

@@ -210,29 +210,6 @@ async function sing(shop: Workshop, log: Log, signal: AbortSignal): Promise<void
   log.info({ checkpoint: metadata.window }, 'the canary sang: a group was replayed exactly')
 }
 
-/**
- * Where a generator gets a window's checkpoint: the folder of the inventory, or this host's cache of the trainer's bucket.
- * The chain is asked for the trainer's credentials over a connection that lasts as long as one checkpoint takes.
- */
-function generatorCheckpoint(loaded: LoadedConfig, profile: Profile, log: Log): GeneratorParts['checkpoint'] {
-  const { config } = loaded
-  if (config.checkpoint.source === 'folder') return () => checkpointOf(loaded, profile)
-  return async (checkpointWindow, signal) => {
-    if (checkpointWindow === undefined) return 'the first window says which one'
-    const { openTrainer } = await import('./trainer.js')
-    const { openChain } = await import('../src/chain/polkadot.js')
-    const { endpoints, genesis } = config.chain
-    const chain = openChain({ endpoints, ...(genesis === '' ? {} : { genesis }) })
-    try {
-      const trainer = openTrainer(loaded, profile, asked => chain.link(asked))
-      const pointer = await trainer.source.at(checkpointWindow, signal)
-      return typeof pointer === 'string' ? pointer : await trainer.cache(log).ensure(pointer, signal)
-    } finally {
-      await chain.close()
-    }
-  }
-}
-
 export async function generatorParts(of: Composition, number: number): Promise<GeneratorParts> {
   const { loaded, host, signal } = of
   const { config, folder } = loaded
@@ -246,7 +223,12 @@ export async function generatorParts(of: Composition, number: number): Promise<G
   const { loadTokenizer } = await import('../src/environment/tokenizer.js')
   const log = common.log
   const engine = engineOf(loaded, { profile, instance: common.instance, log, env: process.env })
-  const checkpoint = generatorCheckpoint(loaded, profile, log)
+  const { generatorCheckpoint } = await import('./trainer.js')
+  const { broker, instance } = common
+  const checkpoint: GeneratorParts['checkpoint'] =
+    config.checkpoint.source === 'folder'
+      ? () => checkpointOf(loaded, profile)
+      : generatorCheckpoint(loaded, profile, { log, broker, instance, host: host.name })
   let started = false
   return {
     ...common,
@@ -254,6 +236,7 @@ export async function generatorParts(of: Composition, number: number): Promise<G
     lanes: lanesOf(config.engine),
     rollouts: openStore(common.broker, ROLLOUTS),
     checkpoint,
+    close: () => engine.close(),
     workshop: async (checkpoint, aborted) => {
       const { metadata } = checkpoint
       const tokenizer = await loadTokenizer(checkpoint.folder)
@@ -265,12 +248,18 @@ export async function generatorParts(of: Composition, number: number): Promise<G
         warn: message => log.warn({ environment: metadata.environment }, message),
         signal,
       })
-      const facts = started ? await engine.load(checkpoint, aborted) : await engine.start(checkpoint, aborted)
-      started = true
-      log.info({ engine: engine.name, checkpoint: metadata.window, model: facts.modelName }, 'engine ready')
-      const shop = { profile, metadata, engine, environment, tokenizer }
-      if (config.engine.canary && !engine.rehearsal) await sing(shop, log, aborted)
-      return shop
+      try {
+        const facts = started ? await engine.load(checkpoint, aborted) : await engine.start(checkpoint, aborted)
+        started = true
+        log.info({ engine: engine.name, checkpoint: metadata.window, model: facts.modelName }, 'engine ready')
+        const shop = { profile, metadata, engine, facts, environment, tokenizer }
+        if (config.engine.canary && !engine.rehearsal) await sing(shop, log, aborted)
+        return shop
+      } catch (error) {
+        // Loads are tried again: each has judges of its own.
+        await environment.close()
+        throw error
+      }
     },
   }
 }

@@ -1,10 +1,13 @@
 import { join } from 'node:path'
 import type { Log } from '../actors/actor.js'
+import type { GeneratorParts } from '../actors/generator/desk.js'
+import { hostLease } from '../actors/generator/host-lease.js'
+import type { Broker } from '../nats/index.js'
 import { openBucket } from '../src/bucket/index.js'
 import type { Link } from '../src/chain/link.js'
 import { readCommitment, readHotkey } from '../src/chain/reads.js'
 import { type CheckpointCache, checkpointCache } from '../src/checkpoint/cache.js'
-import { fileLock } from '../src/checkpoint/file-lock.js'
+import { fileLock, type HostLock } from '../src/checkpoint/file-lock.js'
 import type { OpenBucket } from '../src/checkpoint/object-reader.js'
 import { type TrainerSource, trainerSource } from '../src/checkpoint/trainer.js'
 import type { Profile } from '../src/protocol/profile.js'
@@ -17,6 +20,8 @@ const TRAINER_UID = 0
 const REGION = 'us-east-1'
 /** The chain is asked for the trainer's credentials this long, ms. */
 const ASK_MS = 20_000
+/** Requests at once for a checkpoint nobody waits for: a quarter of what a window that waits takes, so that its upload has the link. */
+const BACKGROUND_PARALLEL = 4
 const GIB = 1024 ** 3
 const HOUR_MS = 3_600_000
 
@@ -24,7 +29,16 @@ const HOUR_MS = 3_600_000
 export interface Trainer {
   source: TrainerSource
   /** Verified folders of checkpoints, shared by all processes of the host. */
-  cache(log: Log): CheckpointCache
+  cache(log: Log, use?: CacheUse): CheckpointCache
+}
+
+/** How one process uses the host's cache. */
+export interface CacheUse {
+  /** Puts a lock of its own above the one on the folder. */
+  lock?(files: HostLock): HostLock
+  keep?(): Iterable<number>
+  /** Leaves the link and the processors to others: nobody waits yet. */
+  inBackground?: boolean
 }
 
 /**
@@ -65,16 +79,49 @@ export function openTrainer(
     checkpoint.cache === '' ? join(pathFrom(folder, fleet.state), 'checkpoints') : pathFrom(folder, checkpoint.cache)
   return {
     source: trainerSource({ bucket, profile, ...pace }),
-    cache: log =>
-      checkpointCache({
+    cache(log, { lock, keep, inBackground = false } = {}) {
+      // Above it a lock of the broker keeps containers apart: what this one cannot see need not be waited for.
+      const unseen = lock === undefined ? {} : { unseenMs: 0 }
+      const files = fileLock({ folder: join(caches, '.locks'), now: Date.now, ...unseen })
+      return checkpointCache({
         folder: caches,
         bucket,
         profile,
-        lock: fileLock({ folder: join(caches, '.locks'), now: Date.now }),
+        lock: lock?.(files) ?? files,
+        ...(keep ? { keep } : {}),
+        ...(inBackground ? { inBackground, parallel: BACKGROUND_PARALLEL } : {}),
         maxBytes: checkpoint.cache_gib * GIB,
         maxAgeMs: checkpoint.cache_hours * HOUR_MS,
         onProgress: progress => log.info({ checkpoint: progress }, `checkpoint ${progress.kind}`),
         ...pace,
-      }),
+      })
+    },
+  }
+}
+
+/**
+ * Where a generator gets the trainer's checkpoints: this host's cache. The chain is asked for the trainer's credentials over a
+ * connection that lasts as long as one checkpoint takes.
+ */
+export function generatorCheckpoint(
+  loaded: LoadedConfig,
+  profile: Profile,
+  of: { log: Log; broker: Broker; instance: string; host: string },
+): GeneratorParts['checkpoint'] {
+  const { endpoints, genesis } = loaded.config.chain
+  const leaseMs = loaded.config.policy.lease_ms
+  return async (checkpointWindow, signal, { haste, keep }) => {
+    if (checkpointWindow === undefined) return 'the first window says which one'
+    const { openChain } = await import('../src/chain/polkadot.js')
+    const chain = openChain({ endpoints, ...(genesis === '' ? {} : { genesis }) })
+    try {
+      const trainer = openTrainer(loaded, profile, asked => chain.link(asked))
+      const pointer = await trainer.source.at(checkpointWindow, signal)
+      if (typeof pointer === 'string') return pointer
+      const lock = (files: HostLock) => hostLease({ ...of, leaseMs, files })
+      return await trainer.cache(of.log, { lock, keep, inBackground: haste === 'ahead' }).ensure(pointer, signal)
+    } finally {
+      await chain.close()
+    }
   }
 }

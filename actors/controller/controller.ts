@@ -8,6 +8,7 @@ import { bell } from '../bell.js'
 import { followJournal } from '../journal.js'
 import { encodePresence, PRESENCE_EVERY_MS } from '../presence.js'
 import { FLEET } from '../streams.js'
+import { lookAhead } from './ahead.js'
 import { confirmFinal, forget, isDrained, summarise } from './closing.js'
 import type { Desk } from './desk.js'
 import { followFleet } from './fleet.js'
@@ -82,6 +83,7 @@ async function control(parts: ControllerParts, troubles: Set<string>, signal: Ab
     move,
     unregistered: hotkey => (place.isUnregistered(hotkey) ? parts.remedy(hotkey) : undefined),
   }
+  const ahead = lookAhead(desk)
   let bestNumber = -1
   let finalNumber = -1
   /** Something was heard, since the windows were last looked at, by which block W of one of them may be final. */
@@ -148,6 +150,7 @@ async function control(parts: ControllerParts, troubles: Set<string>, signal: Ab
 
   function onHead(head: Head): void {
     const window = windowOf(head.number)
+    ahead(window)
     // One preparation at a time; a head that comes in between is looked at by the next one.
     if (preparing) return
     preparing = true

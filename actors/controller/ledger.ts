@@ -9,7 +9,7 @@ import type { JournalEvent } from '../journal.js'
 import { indicesOf } from '../ranges.js'
 import type { Uploaded } from '../uploader/messages.js'
 import { type WindowEvent, type WindowSnapshot, windowMachine } from './machine.js'
-import type { Opened } from './messages.js'
+import type { CheckpointName, Opened } from './messages.js'
 
 /** Everything the journal says about one window and epoch, folded. The controller's only state. */
 export interface Ledger {
@@ -17,6 +17,8 @@ export interface Ledger {
   epoch: number
   machine: WindowSnapshot
   opened?: Opened
+  /** The checkpoint its successor was last said to be opened with, when that was another one than its own. */
+  next?: CheckpointName
   /** Block W is final under the window's hash. */
   final: boolean
   claims: Map<number, OwnedClaim>
@@ -85,6 +87,9 @@ export function fold(ledger: Ledger, event: JournalEvent): void {
     case 'opened':
       ledger.opened ??= event.payload
       send(ledger, { type: 'OPENED', timers: event.payload.timers })
+      break
+    case 'next':
+      ledger.next = event.payload.checkpoint
       break
     case 'timers':
       send(ledger, { type: 'TIMERS', timers: event.payload.timers })

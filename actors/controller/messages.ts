@@ -7,6 +7,8 @@ const checkpoint = z.strictObject({
   weightsHash: z.string(),
   environment: z.string(),
 })
+/** Which checkpoint, as far as a group must tell. */
+export type CheckpointName = z.infer<typeof checkpoint>
 
 const timers = z.strictObject({
   claimsCloseMs: z.number(),
@@ -37,6 +39,18 @@ export type Opened = z.infer<typeof openedPayload>
 export const opened = message('grail.window.{window:int}.{epoch:int}.control.opened', {
   parse: value => openedPayload.parse(value),
   id: (_, { window, epoch }) => `opened.${window}.${epoch}`,
+})
+
+const nextPayload = z.strictObject({ checkpoint })
+export type NextCheckpoint = z.infer<typeof nextPayload>
+
+/**
+ * The checkpoint that the window after this one would be opened with, by what the trainer's bucket says now: to be fetched
+ * meanwhile, and loaded once this window needs no GPU any more. Said again when it changes; only `opened` decides.
+ */
+export const nextCheckpoint = message('grail.window.{window:int}.{epoch:int}.control.next', {
+  parse: value => nextPayload.parse(value),
+  id: ({ checkpoint }, { window, epoch }) => `next.${window}.${epoch}.${checkpoint.window}.${checkpoint.weightsHash}`,
 })
 
 const timersPayload = z.strictObject({ timers, why: z.string() })

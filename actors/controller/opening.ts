@@ -2,6 +2,7 @@ import { announce, dropClaimBucket, ensureClaimBucket } from '../../nats/index.j
 import type { Head } from '../../src/chain/chain.js'
 import { WINDOW_BLOCKS } from '../../src/window/block.js'
 import { claimsOf } from '../../src/window/claim.js'
+import { nameOf } from './ahead.js'
 import type { Desk } from './desk.js'
 import { isOver, type Ledger, send, stateOf } from './ledger.js'
 import { opened } from './messages.js'
@@ -68,12 +69,7 @@ async function open(desk: Desk, ledger: Ledger, hash: string, head: Head): Promi
       randomness,
       block: head.number,
       startMs,
-      checkpoint: {
-        window: checkpoint.window,
-        modelName: checkpoint.modelName,
-        weightsHash: checkpoint.weightsHash,
-        environment: checkpoint.environment,
-      },
+      checkpoint: nameOf(checkpoint),
       timers,
       maxGroups: parts.maxGroups,
     },

@@ -6,6 +6,14 @@ import type { Workshop } from './make-group.js'
 import type { Pace } from './pace.js'
 import type { Tallies } from './tally.js'
 
+/** How a checkpoint is to be had. */
+export interface Fetching {
+  /** 'now' when a window waits for it; 'ahead' takes little of the link and the disk, and whatever time it needs. */
+  haste: 'now' | 'ahead'
+  /** Windows of checkpoints that must stay on this host: the ones in use and the next one. Asked for whenever room is made. */
+  keep(): Iterable<number>
+}
+
 /** What a generator is built from. */
 export interface GeneratorParts extends ActorParts {
   host: string
@@ -15,9 +23,15 @@ export interface GeneratorParts extends ActorParts {
   /** Object store of staged groups. */
   rollouts: Store
   /** The checkpoint of that window (undefined: whichever is at hand at the start), or a sentence why it is not to be had. */
-  checkpoint(checkpointWindow: number | undefined, signal: AbortSignal): Promise<Checkpoint | string>
+  checkpoint(
+    checkpointWindow: number | undefined,
+    signal: AbortSignal,
+    fetching: Fetching,
+  ): Promise<Checkpoint | string>
   /** Starts the engine with a checkpoint, or swaps it: everything groups are made with. */
   workshop(checkpoint: Checkpoint, signal: AbortSignal): Promise<Workshop>
+  /** Ends the engine and what it has started, also in the middle of a load. */
+  close(): Promise<void>
 }
 
 /** What the parts of a running generator share. */

@@ -1,14 +1,15 @@
 import { bePresent } from '../../nats/index.js'
-import type { Checkpoint } from '../../src/checkpoint/metadata.js'
 import { bell } from '../bell.js'
 import { encodePresence, PRESENCE_EVERY_MS } from '../presence.js'
 import { FLEET } from '../streams.js'
-import { followWindows, isOver, type OpenWindow } from '../windows.js'
-import type { Desk, GeneratorParts } from './desk.js'
+import { followWindows, isOver } from '../windows.js'
+import type { Desk, Fetching, GeneratorParts } from './desk.js'
+import { keepEquipment } from './equipment.js'
 import { trackInFlight } from './in-flight.js'
 import { runLane } from './lane.js'
-import type { Workshop } from './make-group.js'
 import { measurePace } from './pace.js'
+import { prefetchNext } from './prefetch.js'
+import { swapAhead } from './swap.js'
 import { keepTallies } from './tally.js'
 
 export type { GeneratorParts } from './desk.js'
@@ -20,22 +21,30 @@ export type { GeneratorParts } from './desk.js'
 export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): Promise<void> {
   const { broker, log, instance, boot } = parts
   const changed = bell()
+  const ahead = bell()
   const pace = measurePace()
   const tallies = keepTallies(broker, instance)
   let say = () => {}
   const inFlight = trackInFlight(() => say())
   const desk: Desk = { parts, inFlight, pace, tallies, signal }
   const busyLanes = new Set<number>()
-  let trouble = ''
-  let workshop: Workshop | undefined
-  let loaded = ''
-  let equipping: Promise<Workshop | undefined> | undefined
+  let inUse: () => Iterable<number> = () => []
+  const fetchingWith = (haste: Fetching['haste']): Fetching => ({ haste, keep: () => inUse() })
+  const equipment = keepEquipment(parts, {
+    fetching: fetchingWith('now'),
+    signal,
+    onChange: () => {
+      say()
+      changed.ring()
+      ahead.ring()
+    },
+  })
 
   // Before anybody counts on this generator: reading a tokenizer blocks for a second, loading weights takes minutes.
-  const first = await parts.checkpoint(undefined, signal)
+  const first = await parts.checkpoint(undefined, signal, fetchingWith('now'))
   if (typeof first === 'string')
     log.warn({ why: first }, 'no checkpoint yet: the engine starts with the first window that has one')
-  else await equip(first)
+  else await equipment.equip(first)
 
   const presence = bePresent(
     broker,
@@ -44,6 +53,8 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
     () => {
       const working = inFlight.newest()
       const groupMs = pace.groupMs()
+      const shop = equipment.shop()
+      const trouble = equipment.trouble()
       return encodePresence({
         role: 'generator',
         instance,
@@ -51,13 +62,13 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
         host: parts.host,
         pid: process.pid,
         version: parts.version,
-        profile: workshop?.profile.id ?? '',
+        profile: shop?.profile.id ?? '',
         state: trouble !== '' ? trouble : busyLanes.size > 0 ? 'generating' : 'idle',
         gpus: parts.gpus,
-        engine: workshop?.engine.name ?? '',
+        engine: shop?.engine.name ?? '',
         inFlight: working?.indices ?? [],
         ...(working ? { window: working.window.window, epoch: working.window.epoch } : {}),
-        ...(workshop ? { checkpointWindow: workshop.metadata.window } : {}),
+        ...(shop ? { checkpointWindow: shop.metadata.window } : {}),
         ...(groupMs === undefined ? {} : { groupMs }),
       })
     },
@@ -70,9 +81,22 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
     log,
     onChange: window => {
       changed.ring()
+      ahead.ring()
+      prefetch.look()
       if (isOver(window)) tallies.report(window)
     },
   })
+  const prefetch = prefetchNext(parts, {
+    wanted: () => windows.latest()?.next,
+    fetching: fetchingWith('ahead'),
+    onFetched: () => ahead.ring(),
+    signal,
+  })
+  inUse = () => {
+    const latest = windows.latest()
+    const used = [equipment.shop()?.metadata.window, latest?.opened.checkpoint.window, latest?.next?.window]
+    return used.filter(window => window !== undefined)
+  }
   await windows.caughtUp.catch(error => {
     if (!signal.aborted) throw error
   })
@@ -80,50 +104,14 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
     runLane(desk, lane, {
       windows,
       changed,
-      workshopFor,
+      equipment,
       busy: now => (now ? busyLanes.add(lane) : busyLanes.delete(lane)),
     }),
   )
+  const swapping = swapAhead(desk, { windows, equipment, prefetch, changed: ahead })
   try {
-    await Promise.all([...lanes, windows.done])
+    await Promise.all([...lanes, swapping, prefetch.done, windows.done])
   } finally {
-    await workshop?.engine.close()
-    await workshop?.environment.close()
-  }
-
-  async function equip(checkpoint: Checkpoint): Promise<Workshop> {
-    const before = workshop
-    trouble = 'loading'
-    workshop = undefined
-    const now = await parts.workshop(checkpoint, signal)
-    await before?.environment.close()
-    workshop = now
-    loaded = `${checkpoint.metadata.window}/${checkpoint.metadata.weightsHash}`
-    trouble = ''
-    return now
-  }
-
-  /** The workshop for a window's checkpoint, or undefined with the reason in `trouble`. Lanes that want it at once wait for one load. */
-  async function workshopFor(window: OpenWindow): Promise<Workshop | undefined> {
-    const wanted = `${window.opened.checkpoint.window}/${window.opened.checkpoint.weightsHash}`
-    if (workshop && loaded === wanted) return workshop
-    equipping ??= find(window, wanted).finally(() => {
-      equipping = undefined
-    })
-    return equipping
-  }
-
-  async function find(window: OpenWindow, wanted: string): Promise<Workshop | undefined> {
-    const found = await parts.checkpoint(window.opened.checkpoint.window, signal)
-    if (typeof found === 'string') {
-      trouble = `no checkpoint: ${found}`
-      return undefined
-    }
-    const { metadata } = found
-    if (`${metadata.window}/${metadata.weightsHash}` !== wanted) {
-      trouble = `holds checkpoint ${metadata.window}, the window wants ${window.opened.checkpoint.window}`
-      return undefined
-    }
-    return equip(found)
+    await equipment.close()
   }
 }

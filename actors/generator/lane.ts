@@ -1,9 +1,9 @@
 import { isBrokerError } from '../../nats/index.js'
-import { mayClaim } from '../../src/window/deadline.js'
 import type { Bell } from '../bell.js'
-import { isOver, type OpenWindow, type Windows } from '../windows.js'
+import type { Windows } from '../windows.js'
 import type { Desk } from './desk.js'
-import type { Workshop } from './make-group.js'
+import type { Equipment, Loan } from './equipment.js'
+import { isMineable } from './last-claim.js'
 import { taking } from './take.js'
 import { work } from './work.js'
 
@@ -18,8 +18,7 @@ const LONGEST_PAUSE_MS = 30_000
 export interface LaneParts {
   windows: Windows
   changed: Bell
-  /** The workshop for a window's checkpoint; undefined when it cannot be had now. */
-  workshopFor(window: OpenWindow): Promise<Workshop | undefined>
+  equipment: Equipment
   /** Told whether this lane is at work. */
   busy(now: boolean): void
 }
@@ -28,7 +27,7 @@ export interface LaneParts {
 export async function runLane(
   desk: Desk,
   lane: number,
-  { windows, changed, workshopFor, busy }: LaneParts,
+  { windows, changed, equipment, busy }: LaneParts,
 ): Promise<void> {
   const { parts, pace, signal } = desk
   const { clock, log } = parts
@@ -36,34 +35,39 @@ export async function runLane(
   const staging = new Set<Promise<void>>()
   let failures = 0
 
-  /** Own p90; before the first group the fleet's, which lies between the moments claims close and draining ends. */
-  const expectedMs = ({ timers }: OpenWindow) => pace.groupMs() ?? timers.drainEndMs - timers.claimsCloseMs
-  const mineable = (window: OpenWindow | undefined): window is OpenWindow =>
-    window !== undefined && !isOver(window) && mayClaim(clock.now(), window.timers.drainEndMs, expectedMs(window))
-
   while (!signal.aborted) {
     const window = windows.latest()
+    // Held from before the claim until the group is staged: the weights stay what they are so long.
+    let loan: Loan | undefined
     try {
-      const shop = mineable(window) ? await workshopFor(window) : undefined
+      loan = window && isMineable(window, pace, clock.now()) ? await equipment.borrow(window) : undefined
       // A server that is full, or lost memory, takes fewer groups: the lanes beyond that rest.
-      const mayRun = lane < (shop?.engine.inFlight?.() ?? Number.POSITIVE_INFINITY)
-      if (!shop || !mayRun || !mineable(window)) {
+      const mayRun = lane < (loan?.shop.engine.inFlight?.() ?? Number.POSITIVE_INFINITY)
+      if (!window || !loan || !mayRun || !isMineable(window, pace, clock.now())) {
         busy(false)
+        loan?.giveBack()
         await changed.wait(IDLE_MS, signal)
         continue
       }
       busy(true)
       const index = await take(window)
       if (index === undefined) continue
-      const worked = await work(desk, window, shop, index)
+      const worked = await work(desk, window, loan.shop, index)
       if (worked === 'stopped') continue
-      if (worked === 'failed') {
+      if (typeof worked === 'object' && 'distrust' in worked) equipment.distrust(loan.shop, worked.distrust)
+      if (worked === 'failed' || 'distrust' in worked) {
+        loan.giveBack()
         // A broken engine must not eat the window's indices: each failure waits twice as long as the one before.
         await clock.sleep(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures++), signal)
         continue
       }
       failures = 0
-      const handedOver = worked.staging.finally(() => staging.delete(handedOver))
+      const { giveBack } = loan
+      loan = undefined
+      const handedOver = worked.staging.finally(() => {
+        staging.delete(handedOver)
+        giveBack()
+      })
       staging.add(handedOver)
       if (staging.size >= STAGING_IN_FLIGHT) await Promise.race(staging)
     } catch (error) {
@@ -72,7 +76,10 @@ export async function runLane(
       const closed = isBrokerError(error) && error.next === 'never'
       if (!closed && !window?.worthless.aborted) log.warn({ err: error }, 'no index to be had just now')
       busy(false)
+      loan?.giveBack()
       await changed.wait(IDLE_MS, signal)
+    } finally {
+      loan?.giveBack()
     }
   }
   await Promise.allSettled(staging)

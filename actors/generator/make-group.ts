@@ -1,5 +1,6 @@
 import type { CheckpointMetadata } from '../../src/checkpoint/metadata.js'
 import type { Engine } from '../../src/engine/engine.js'
+import { OtherWeights } from '../../src/engine/server/dialect.js'
 import type { Environment } from '../../src/environment/environment.js'
 import type { Tokenizer } from '../../src/environment/tokenizer.js'
 import { advantages } from '../../src/protocol/advantages.js'
@@ -7,7 +8,7 @@ import { coefficients } from '../../src/protocol/coefficients.js'
 import { type Finding, gateGroup } from '../../src/protocol/gate.js'
 import type { Profile } from '../../src/protocol/profile.js'
 import { deriveEnvSeed } from '../../src/protocol/seed.js'
-import type { Group } from '../../src/window/group.js'
+import type { Group, ModelFacts } from '../../src/window/group.js'
 import type { Clock } from '../actor.js'
 import type { Opened } from '../controller/messages.js'
 import { expectationOf } from '../expectation.js'
@@ -17,6 +18,8 @@ export interface Workshop {
   profile: Profile
   metadata: CheckpointMetadata
   engine: Engine
+  /** What the engine said it holds when the checkpoint was loaded. */
+  facts: ModelFacts
   environment: Environment
   tokenizer: Tokenizer
 }
@@ -42,10 +45,10 @@ const SECOND_MS = 1_000
 /**
  * Problem → prompt → 16 completions with proofs, on the engine. What is left to do needs no GPU and is returned as
  * `finish`, so that the engine can go on with the next group.
- * Throws EngineError.
+ * Throws EngineError; OtherWeights when the reply is of other weights than the workshop was verified to hold.
  */
 export async function generate(
-  { profile, metadata, engine, environment, tokenizer }: Workshop,
+  { profile, metadata, engine, facts, environment, tokenizer }: Workshop,
   { task, clock, producer, signal }: { task: Task; clock: Clock; producer: string; signal: AbortSignal },
 ): Promise<Generated> {
   const { opened, index, window, epoch } = task
@@ -67,6 +70,11 @@ export async function generate(
     },
     signal,
   )
+  if (reply.model.checkpointWindow !== facts.checkpointWindow || reply.model.weightsHash !== facts.weightsHash)
+    throw new OtherWeights(
+      `the engine made a group with checkpoint ${reply.model.checkpointWindow}, weights ${reply.model.weightsHash || '(none)'}; ` +
+        `it had loaded ${facts.checkpointWindow}, weights ${facts.weightsHash || '(none)'}`,
+    )
   const finish = async () => {
     const rewardingMs = clock.now()
     const texts = reply.completions.map(({ completionIds }) => tokenizer.decode(completionIds))

@@ -1,4 +1,5 @@
 import { EngineError } from '../../src/engine/engine.js'
+import { OtherWeights } from '../../src/engine/server/dialect.js'
 import type { OpenWindow } from '../windows.js'
 import type { Desk } from './desk.js'
 import { generate, type Workshop } from './make-group.js'
@@ -7,8 +8,11 @@ import { giveUp, stage } from './stage.js'
 /** Tries of one index on one generator while its engine asks for patience: then it goes back to the fleet. */
 const TRIES_PER_INDEX = 3
 
-/** What came of an index: handed over to staging, stopped by the window's end, or failed by the engine. */
-export type Worked = { staging: Promise<void> } | 'stopped' | 'failed'
+/**
+ * What came of an index: handed over to staging, stopped by the window's end, failed by the engine, or made by an engine that
+ * turned out to hold other weights, for the reason in `distrust`.
+ */
+export type Worked = { staging: Promise<void> } | 'stopped' | 'failed' | { distrust: string }
 
 /** One index from its claim to the hand-over to staging: the part of a group's way that needs the engine. */
 export async function work(desk: Desk, window: OpenWindow, shop: Workshop, index: number): Promise<Worked> {
@@ -35,6 +39,11 @@ export async function work(desk: Desk, window: OpenWindow, shop: Workshop, index
   } catch (error) {
     try {
       if (until.aborted || (error instanceof EngineError && error.next === 'deadline')) return 'stopped'
+      if (error instanceof OtherWeights) {
+        // Nothing is wrong with the index: it is left for a generator that holds the right ones.
+        log.error({ window: window.window, index, err: error }, 'other weights: index left for another generator')
+        return { distrust: error.message }
+      }
       if (error instanceof EngineError && error.next === 'never') {
         // The prompt is at fault, not the engine: the next index may be fine.
         await giveUp(desk, window, index, 'engine-refused', error.message)

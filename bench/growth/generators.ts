@@ -50,8 +50,8 @@ serve(async (task: GeneratorsTask) => {
     const runs = generators.map(async ({ instance, broker }) => {
       const engine = rehearsalEngine({ paceMs: task.paceMs })
       const workshop = async (): Promise<Workshop> => {
-        await engine.start(checkpoint, signal)
-        return { profile: GRAIL_V5, metadata: checkpoint.metadata, engine, environment, tokenizer }
+        const facts = await engine.start(checkpoint, signal)
+        return { profile: GRAIL_V5, metadata: checkpoint.metadata, engine, facts, environment, tokenizer }
       }
       await runGenerator(
         {
@@ -59,6 +59,7 @@ serve(async (task: GeneratorsTask) => {
           ...{ host: 'bench', gpus: [], lanes: 1, rollouts: openStore(broker, ROLLOUTS) },
           checkpoint: async () => checkpoint,
           workshop,
+          close: () => engine.close(),
         },
         signal,
       )

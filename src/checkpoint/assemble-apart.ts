@@ -1,4 +1,5 @@
 import { fork } from 'node:child_process'
+import { constants, setPriority } from 'node:os'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Assembled, Assembly } from './assemble.js'
@@ -13,10 +14,11 @@ const child = fileURLToPath(new URL(`./assemble-child${extname(fileURLToPath(imp
 /**
  * `assemble` in a process of its own: unpacking a delta keeps a processor for seconds and takes its size in memory, and
  * this process has to go on telling that it is alive. The process ends with its work, with the signal, or with this one.
+ * @param inBackground leaves the processors to whoever else wants them
  * @throws CheckpointError 'malformed' (delta or base), 'assembly' when the process died; errors of the file system with
  *   their code; the signal's reason
  */
-export async function assembleApart(job: Assembly, signal: AbortSignal): Promise<Assembled> {
+export async function assembleApart(job: Assembly, signal: AbortSignal, inBackground = false): Promise<Assembled> {
   signal.throwIfAborted()
   const worker = fork(child, [], {
     env: {},
@@ -25,6 +27,7 @@ export async function assembleApart(job: Assembly, signal: AbortSignal): Promise
     timeout: TIME_LIMIT_MS,
     killSignal: 'SIGKILL',
   })
+  if (inBackground && worker.pid !== undefined) stepBack(worker.pid)
   const end = () => worker.kill('SIGKILL')
   signal.addEventListener('abort', end, { once: true })
   try {
@@ -53,5 +56,13 @@ export async function assembleApart(job: Assembly, signal: AbortSignal): Promise
     throw Object.assign(new Error(message), { code })
   } finally {
     signal.removeEventListener('abort', end)
+  }
+}
+
+function stepBack(pid: number): void {
+  try {
+    setPriority(pid, constants.priority.PRIORITY_LOW)
+  } catch {
+    // It is a courtesy; a process that has just ended has no priority any more.
   }
 }

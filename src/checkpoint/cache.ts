@@ -46,6 +46,8 @@ export interface CacheOptions extends Pace, Partial<Room> {
   maxAgeMs: number
   /** Requests to the bucket under way at once, of 8 MiB each; default 16. */
   parallel?: number
+  /** Puts weights together at the lowest priority: nobody waits for them. */
+  inBackground?: boolean
   /** Windows of further checkpoints that must stay when one was made, e.g. the one that is mined with now. */
   keep?(): Iterable<number>
   onProgress?(progress: CacheProgress): void

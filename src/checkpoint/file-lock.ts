@@ -24,6 +24,8 @@ export interface FileLockOptions {
   now(): number
   /** How often one who waits looks, ms. */
   pollMs?: number
+  /** After this a lock of another container, whose process cannot be seen, counts as left behind, ms; default half an hour. 0 where something else keeps containers apart. */
+  unseenMs?: number
   /** Told once per wait who holds it. */
   onWaiting?(name: string, pid: number): void
 }
@@ -48,18 +50,19 @@ const owner = z.object({
  * says who holds it, and stays, emptied, when it is given back. Whoever finds its owner gone or done makes
  * the next number, which only one can: an owner's death is noticed at once, and nothing of a living one is ever removed.
  */
-export function fileLock({ folder, now, pollMs = POLL_MS, onWaiting }: FileLockOptions): HostLock {
+export function fileLock(options: FileLockOptions): HostLock {
+  const { folder, now, pollMs = POLL_MS, unseenMs = UNSEEN_MS, onWaiting } = options
   let tidied = false
   return async (name, signal) => {
     await mkdir(folder, { recursive: true })
     const me = await thisProcess()
-    if (!tidied) await tidy(folder, now(), me)
+    if (!tidied) await tidy(folder, now(), me, unseenMs)
     tidied = true
     let waiting = false
     for (;;) {
       signal.throwIfAborted()
       const highest = Math.max(0, ...(await numbersOf(folder, name)))
-      const holder = highest === 0 ? undefined : await holderOf(pathOf(folder, name, highest), now(), me)
+      const holder = highest === 0 ? undefined : await holderOf(pathOf(folder, name, highest), now(), me, unseenMs)
       if (holder === undefined) {
         const mine = highest + 1
         if (await create(folder, pathOf(folder, name, mine), JSON.stringify(me))) {
@@ -81,11 +84,11 @@ export function fileLock({ folder, now, pollMs = POLL_MS, onWaiting }: FileLockO
 }
 
 /** Removes locks that nobody has held for long: there is one per checkpoint. */
-async function tidy(folder: string, nowMs: number, me: ProcessIdentity): Promise<void> {
+async function tidy(folder: string, nowMs: number, me: ProcessIdentity, unseenMs: number): Promise<void> {
   for (const file of await readdir(folder)) {
     const path = join(folder, file)
     const facts = await ifPresent(stat(path))
-    if (facts && nowMs - facts.mtimeMs > FORGOTTEN_MS && (await holderOf(path, nowMs, me)) === undefined)
+    if (facts && nowMs - facts.mtimeMs > FORGOTTEN_MS && (await holderOf(path, nowMs, me, unseenMs)) === undefined)
       await rm(path, { force: true })
   }
 }
@@ -100,7 +103,12 @@ function held(path: string): HeldLock {
 }
 
 /** Pid of whoever holds a lock file; undefined when nobody does any more. */
-async function holderOf(path: string, nowMs: number, me: ProcessIdentity): Promise<number | undefined> {
+async function holderOf(
+  path: string,
+  nowMs: number,
+  me: ProcessIdentity,
+  unseenMs: number,
+): Promise<number | undefined> {
   const text = await ifPresent(readFile(path, 'utf8'))
   const facts = await ifPresent(stat(path))
   // Removed meanwhile: there is a higher one now.
@@ -113,7 +121,7 @@ async function holderOf(path: string, nowMs: number, me: ProcessIdentity): Promi
     return undefined
   }
   const alive = await isAlive(parsed, me)
-  if (alive === 'unknown') return nowMs - facts.mtimeMs < UNSEEN_MS ? parsed.pid : undefined
+  if (alive === 'unknown') return nowMs - facts.mtimeMs < unseenMs ? parsed.pid : undefined
   return alive ? parsed.pid : undefined
 }
 

@@ -34,6 +34,8 @@ export interface Making extends Pace, Room {
   weightsHash: string
   /** Requests under way at once. */
   parallel?: number | undefined
+  /** Puts weights together at the lowest priority. */
+  inBackground?: boolean
   onProgress(progress: MakingProgress): void
 }
 
@@ -98,6 +100,7 @@ export async function makeFromDeltas(
   const { weightsHash, digests } = await assembleApart(
     { base: base.folder, others: others.map(([path]) => path), deltas, folder, scratch, profile: profile.id },
     signal,
+    making.inBackground,
   )
   requireHash(window, weightsHash, making)
   const copied = others.map(([path, { digest }]) => [path, digest] as const)

@@ -27,4 +27,6 @@ export interface Checkpoint {
   metadata: CheckpointMetadata
   /** Folder with metadata.json, the tokenizer files and, for engines with weights, the weights. */
   folder: string
+  /** Of the weights in the folder, computed of its files; absent or '' when nobody has. Lower-case hex. */
+  weightsHash?: string
 }

@@ -1,0 +1,23 @@
+import type { Checkpoint } from '../../src/checkpoint/metadata.js'
+import type { CheckpointName } from '../controller/messages.js'
+import type { Workshop } from './make-group.js'
+
+/** Tells one checkpoint from every other one, also from one of a trainer that started over and uses its windows again. */
+export function weightsKey({ window, weightsHash }: Pick<CheckpointName, 'window' | 'weightsHash'>): string {
+  return `${window}/${weightsHash}`
+}
+
+/**
+ * Why an engine's groups would not be of the checkpoint it was given: a sentence, or undefined when it reports exactly those
+ * weights. Metadata that carries no hash is gone by what was computed of the files; where nothing is known nothing is found.
+ */
+export function otherWeights({ engine, facts }: Workshop, { metadata, weightsHash }: Checkpoint): string | undefined {
+  if (facts.checkpointWindow !== metadata.window)
+    return `the engine holds checkpoint ${facts.checkpointWindow} instead of ${metadata.window}`
+  // A rehearsal has no weights, whatever files lie beside its tokenizer.
+  const wanted = (metadata.weightsHash || (engine.rehearsal ? '' : weightsHash) || '').toLowerCase()
+  if (facts.weightsHash === '' && !engine.rehearsal)
+    return `the engine does not say which weights it holds: checkpoint ${metadata.window} cannot be told from another`
+  if (wanted === '' || facts.weightsHash === wanted) return undefined
+  return `the engine holds weights ${facts.weightsHash || '(none)'}, checkpoint ${metadata.window} has ${wanted}`
+}
