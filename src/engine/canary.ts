@@ -50,12 +50,14 @@ export async function canary(engine: Engine, options: CanaryOptions, signal: Abo
       signal,
     )
     const lengths = group.completions.map(({ completionIds }) => promptIds.length + completionIds.length)
-    const paddedLength = Math.max(...lengths)
     for (const [i, { completionIds, sketches, logprobs }] of group.completions.entries()) {
       const tokens = new Int32Array(lengths[i]!)
       tokens.set(promptIds)
       tokens.set(completionIds, promptIds.length)
-      const replay = await engine.verify({ ...common, tokens, promptLength: promptIds.length, paddedLength }, signal)
+      const replay = await engine.verify(
+        { ...common, tokens, promptLength: promptIds.length, group: { lengths, at: i } },
+        signal,
+      )
       const at = difference(replay.sketches, sketches)
       if (at >= 0)
         return {

@@ -35,10 +35,11 @@ export interface VerifyRequest {
   coefficients: Int8Array
   generation: GenerationParams
   /**
-   * Tokens of the longest sequence (prompt and completion) of its group. Numbers of a padded forward depend on its
-   * length in the last bits, so engines that prove several sequences at once are exact only when told it; others ignore it.
+   * Tokens (prompt and completion) of every sequence of its group, in the group's order, and which of them this one is.
+   * Numbers of a padded forward depend on its length in the last bits, so engines that prove several sequences at once
+   * are exact only when told it; others ignore it.
    */
-  paddedLength?: number
+  group?: { lengths: readonly number[]; at: number }
 }
 
 export interface VerifyReply {

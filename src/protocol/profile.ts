@@ -19,7 +19,9 @@ export interface Profile {
   layerIndex: number
   /** How far a validator's own sketch may be away, by position: base + growth·√position, or base·(2 − 1/(1 + position/decay)). */
   tolerance: { kind: 'sqrt'; base: number; growth: number } | { kind: 'decay'; base: number; decay: number }
+  /** Sequences per proof forward, and the attention kernel it runs with on a GPU, as transformers names it. */
   proofBatch: number
+  proofAttention: 'flash_attention_2'
   maxNewTokens: number
   minTokens: number
   minCompletion: number
@@ -72,6 +74,7 @@ export const GRAIL_V5: Profile = {
   layerIndex: -1,
   tolerance: { kind: 'sqrt', base: 6000, growth: 5 },
   proofBatch: 16,
+  proofAttention: 'flash_attention_2',
   maxNewTokens: 8192,
   minTokens: 32,
   minCompletion: 32,

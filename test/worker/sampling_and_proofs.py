@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import math
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy
 import torch
 
-from worker.model import load
-from worker.prove import ProofSettings, Prover
-from worker.sample import Sampling, draw, sample_group
+import worker.sample as sample_module
+from worker.model import is_spread, load, pick_attention, pick_device
+from worker.prove import Batch, Place, Proof, ProofSettings, Prover, plan_batches
+from worker.refusal import Refusal
+from worker.sample import Sampler, Sampling, draw, sample_group
 
 torch.set_num_threads(1)
 verdicts: dict[str, bool] = {}
@@ -21,6 +24,26 @@ verdicts: dict[str, bool] = {}
 def say(name: str, verdict: bool) -> None:
     verdicts[name] = verdicts.get(name, True) and bool(verdict)
 
+
+outside: list[str] = []
+sys.addaudithook(lambda event, _: outside.append(event) if event in ("socket.connect", "socket.getaddrinfo") else None)
+
+# --- device and attention
+cpu, gpu = torch.device("cpu"), torch.device("cuda")
+say("a CPU proves with SDPA", pick_attention("auto", "flash_attention_2", cpu) == "sdpa")
+say("a GPU proves with the profile's attention", pick_attention("auto", "eager", gpu) == "eager")
+say("another attention is taken when it is named", pick_attention("sdpa", "flash_attention_2", gpu) == "sdpa")
+say("a CPU is no GPUs to spread over", not is_spread(cpu))
+for name, there, pick in (
+    ("FlashAttention", find_spec("flash_attn") is not None, lambda: pick_attention("auto", "flash_attention_2", gpu)),
+    ("a GPU", torch.cuda.is_available(), lambda: pick_device("cuda")),
+):
+    try:
+        pick()
+        refused = False
+    except Refusal as refusal:
+        refused = refusal.next == "never"
+    say(f"{name} that is not there is refused", refused != there)
 
 loaded = load(Path(sys.argv[1]), 30, "tiny", "", torch.device("cpu"), torch.float32, "sdpa")
 EOS = loaded.facts.eos_token_id
@@ -131,7 +154,17 @@ for sequence, proof in list(zip(sequences, single))[:4]:
         and close(proof.dist["min"], min(chosen)),
     )
 
-longest = max(len(sequence) for sequence in sequences)
+lengths = [len(sequence) for sequence in sequences]
+plan = plan_batches(lengths, 5)
+say("the longest sequences are proved first", [lengths[i] for b in plan for i in b.members] == sorted(lengths)[::-1])
+say("every sequence is in one batch", sorted(i for b in plan for i in b.members) == list(range(16)))
+say("a batch is as long as its longest sequence and one token", [b.length for b in plan] == [
+    max(lengths[i] for i in b.members) + 1 for b in plan
+])
+say("batches are of several lengths", len({b.length for b in plan}) > 1)
+say("equally long ones keep their order", plan_batches([7, 9, 7, 7], 2) == [Batch([1, 0], 10), Batch([2, 3], 8)])
+say("a sequence alone is not padded", plan_batches([7, 9], 1) == [Batch([1], 9), Batch([0], 7)])
+
 batched = Prover(settings, 5)
 rows5 = batched.prove(loaded, sequences, len(prompt), coefficients, asked, nothing)
 say(
@@ -142,35 +175,95 @@ say(
     "every proof of a batch belongs to its sequence",
     all(a.sketches.shape == b.sketches.shape for a, b in zip(single, rows5)),
 )
-for i in (0, 7, 15):
-    again = batched.prove(loaded, [sequences[i]], len(prompt), coefficients, asked, nothing, longest)[0]
-    same = (
-        torch.equal(again.sketches, rows5[i].sketches)
-        and torch.equal(again.logprobs, rows5[i].logprobs)
-        and again.dist == rows5[i].dist
+
+
+def same(a: Proof, b: Proof) -> bool:
+    return torch.equal(a.sketches, b.sketches) and torch.equal(a.logprobs, b.logprobs) and a.dist == b.dist
+
+
+# All of them: the longest, which needs no padding, the ones at the border of two batches, and those of a batch filled up.
+for at, sequence in enumerate(sequences):
+    again = batched.replay(loaded, sequence, len(prompt), coefficients, asked, Place(lengths, at))
+    say("a replay of a batched proof is exact when told its place in the group", same(again, rows5[at]))
+for rows in (1, 5):
+    prover = Prover(settings, rows)
+    alone = prover.prove(loaded, sequences[:1], len(prompt), coefficients, asked, nothing)[0]
+    say(
+        "without a place a sequence is a group of its own",
+        same(prover.replay(loaded, sequences[0], len(prompt), coefficients, asked), alone),
     )
-    say("a replay of a batched proof is exact when told the padded length", same)
+for place in (Place(lengths, 16), Place(lengths, -1), Place([1], 0)):
+    try:
+        batched.replay(loaded, sequences[0], len(prompt), coefficients, asked, place)
+        refused = False
+    except Refusal as refusal:
+        refused = refusal.next == "never"
+    say("a place that is not this sequence's is refused", refused)
 
 
 class Crowded(Prover):
     """A prover on a GPU with room for four sequences."""
 
-    shapes: list[int] = []
+    shapes: list[tuple[int, int]] = []
 
     def _hidden(self, loaded, batch, length):  # type: ignore[no-untyped-def]
         if self.rows > 4:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        self.shapes.append(length)
+        self.shapes.append((len(batch), length))
         return super()._hidden(loaded, batch, length)
 
 
-crowded = Crowded(settings, 16)
+said: list[str] = []
+crowded = Crowded(settings, 16, said.append)
 halved = crowded.prove(loaded, sequences, len(prompt), coefficients, asked, nothing)
 say("out of memory halves the rows until they fit, for good", crowded.rows == 4 and len(halved) == 16)
-say("all batches of a group have the group's padded length", crowded.shapes == [longest] * 4)
+say("and says so", [line.split(": ")[1] for line in said] == [f"{n} rows per proof from now on" for n in (8, 4)])
+say("the whole group is proved in batches of one plan", crowded.shapes == [
+    (4, batch.length) for batch in plan_batches(lengths, 4)
+])
 say(
     "halved batches give the same proofs",
     all(torch.allclose(a.logprobs, b.logprobs, atol=1e-4) for a, b in zip(single, halved)),
 )
+again = crowded.replay(loaded, sequences[3], len(prompt), coefficients, asked, Place(lengths, 3))
+say("and are replayed exactly", same(again, halved[3]))
 
+
+class Hopeless(Prover):
+    """A prover on a GPU that has no room at all."""
+
+    def _hidden(self, loaded, batch, length):  # type: ignore[no-untyped-def]
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+
+try:
+    Hopeless(settings, 2).prove(loaded, sequences, len(prompt), coefficients, asked, nothing)
+    refused = False
+except Refusal as refusal:
+    refused = refusal.next == "never" and "one sequence" in str(refusal)
+say("one sequence that does not fit is refused", refused)
+
+# --- groups sampled in parts
+asked_for: list[int] = []
+whole_group = sample_module.sample_group
+
+
+def narrow(loaded, prompt, count, sampling, checkpoint):  # type: ignore[no-untyped-def]
+    asked_for.append(count)
+    if count > 4:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+    return whole_group(loaded, prompt, count, sampling, checkpoint)
+
+
+sample_module.sample_group = narrow
+said.clear()
+sampler = Sampler(0, said.append)
+parts = sampler.sample(loaded, prompt, 10, sampling(), nothing)
+say("out of memory halves the completions sampled at once", asked_for == [10, 5, 2, 2, 2, 2, 2] and len(parts) == 10)
+say("for good, and says so", sampler.rows == 2 and len(said) == 2 and "2 at once from now on" in said[1])
+asked_for.clear()
+say("a group is sampled in parts of as many as told", len(Sampler(4).sample(loaded, prompt, 9, sampling(), nothing)) == 9)
+say("the last part is what is left", asked_for == [4, 4, 1])
+
+say("nothing asked for a connection or a host's address", outside == [])
 json.dump(verdicts, sys.stdout)

@@ -16,12 +16,14 @@ export interface WorkerOptions {
   device?: string
   /** Default bfloat16, the protocol's. */
   dtype?: 'bfloat16' | 'float32'
-  /** 'auto' (default: FlashAttention 2 on a GPU, SDPA on a CPU) or an attn_implementation of transformers. */
+  /** 'auto' (default: the profile's on a GPU, SDPA on a CPU) or an attn_implementation of transformers. */
   attention?: string
   /** CPU threads; 0 (default) leaves it to torch, which takes every core. */
   threads?: number
-  /** Sequences per proof forward; 0 (default): 16 on a GPU, 1 on a CPU. */
+  /** Sequences per proof forward; 0 (default): the profile's on a GPU, 1 on a CPU. */
   proofRows?: number
+  /** Completions sampled at once; 0 (default): the whole group. */
+  sampleRows?: number
   /** The worker's whole environment, e.g. CUDA_VISIBLE_DEVICES; nothing is inherited. */
   env?: Record<string, string>
   /** Receives what the worker writes, line by line. */
@@ -50,6 +52,9 @@ const LAST_LINES = 20
 const ENVIRONMENT = {
   // Nothing is fetched while mining: checkpoints come as folders.
   HF_HUB_OFFLINE: '1',
+  TRANSFORMERS_OFFLINE: '1',
+  HF_HUB_DISABLE_TELEMETRY: '1',
+  DO_NOT_TRACK: '1',
   TOKENIZERS_PARALLELISM: 'false',
   // Threads that spin at a barrier while another process has their core cost a hundredfold (2 tokens/s instead of 200).
   OMP_WAIT_POLICY: 'PASSIVE',
@@ -124,6 +129,9 @@ export async function startWorker(options: WorkerOptions, signal: AbortSignal): 
       attention: options.attention ?? 'auto',
       threads: options.threads ?? 0,
       proof_rows: options.proofRows ?? 0,
+      sample_rows: options.sampleRows ?? 0,
+      profile_rows: profile.proofBatch,
+      profile_attention: profile.proofAttention,
     })}\n`,
   )
   let stopping: Promise<void> | undefined

@@ -102,7 +102,8 @@ export function verifyBody(request: VerifyRequest): Record<string, unknown> {
     prompt_length: request.promptLength,
     coefficients: raw(request.coefficients),
     generation_params: generation(request.generation),
-    padded_length: request.paddedLength ?? 0,
+    group_lengths: raw(Int32Array.from(request.group?.lengths ?? [])),
+    group_at: request.group?.at ?? 0,
   }
 }
 

@@ -28,20 +28,26 @@ def main() -> None:
 
     import torch
 
+    from .listen import server
     from .model import pick_attention, pick_device
     from .prove import ProofSettings, Prover
     from .refusal import Refusal
-    from .serve import Worker, server
+    from .sample import Sampler
+    from .serve import Worker
 
     if settings["threads"] > 0:
         torch.set_num_threads(settings["threads"])
     try:
         device = pick_device(settings["device"])
-        attention = pick_attention(settings["attention"], device)
+        attention = pick_attention(settings["attention"], settings["profile_attention"], device)
     except Refusal as refusal:
         sys.exit(str(refusal))
-    # One row per forward costs nothing on a CPU and makes replays exact; a GPU needs the batch to be busy.
-    rows = settings["proof_rows"] or (16 if device.type == "cuda" else 1)
+    # One row per forward costs nothing on a CPU; a GPU needs the profile's batch to be busy.
+    rows = settings["proof_rows"] or (settings["profile_rows"] if device.type == "cuda" else 1)
+
+    def say(line: str) -> None:
+        print(f"worker {os.getpid()}: {line}", file=sys.stderr, flush=True)
+
     proof = ProofSettings(buckets=settings["buckets"], initial_steps=settings["initial_steps"])
     worker = Worker(
         token=settings["token"],
@@ -49,16 +55,15 @@ def main() -> None:
         device=device,
         dtype=getattr(torch, settings["dtype"]),
         attention=attention,
-        prover=Prover(proof, rows),
+        prover=Prover(proof, rows, say),
+        sampler=Sampler(settings["sample_rows"], say),
     )
     listening = server(worker)
     with os.fdopen(REPORT_FD, "w") as report:
         report.write(json.dumps({"port": listening.server_address[1]}) + "\n")
-    print(
-        f"worker {os.getpid()}: {device} {settings['dtype']} {attention}, {torch.get_num_threads()} threads, "
-        f"{rows} rows per proof, up in {time.monotonic() - started:.1f} s",
-        file=sys.stderr,
-        flush=True,
+    say(
+        f"{device} {settings['dtype']} {attention}, {torch.get_num_threads()} threads, "
+        f"{rows} rows per proof, up in {time.monotonic() - started:.1f} s"
     )
     listening.serve_forever()
 

@@ -49,19 +49,22 @@ def pick_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def pick_attention(wanted: str, device: torch.device) -> str:
-    """The protocol proves with FlashAttention 2 on GPUs (grail/model/provider.py:138-202, commit 54d6342)."""
-    if wanted != "auto":
-        return wanted
-    if device.type != "cuda":
-        return "sdpa"
-    if importlib.util.find_spec("flash_attn") is None:
+def pick_attention(wanted: str, profile: str, device: torch.device) -> str:
+    """'auto' takes the protocol profile's on a GPU, SDPA on a CPU, where FlashAttention does not run."""
+    if wanted == "auto":
+        wanted = profile if device.type == "cuda" else "sdpa"
+    if wanted == "flash_attention_2" and importlib.util.find_spec("flash_attn") is None:
         raise Refusal(
-            "flash-attn is not installed, and validators prove with it; install it, "
-            "or set attention to sdpa for a rehearsal",
+            "flash-attn is not installed, and validators prove with it; install it (docs/gpu.md), "
+            "or set engine.attention to sdpa for a rehearsal",
             "never",
         )
-    return "flash_attention_2"
+    return wanted
+
+
+def is_spread(device: torch.device) -> bool:
+    """A worker that sees several GPUs and was given none of them by number puts some layers on each."""
+    return device.type == "cuda" and device.index is None and torch.cuda.device_count() > 1
 
 
 def read_eos(folder: Path) -> int:
@@ -96,9 +99,18 @@ def load(
     if expected_hash and found_hash != expected_hash:
         raise Refusal(f"{folder}: weights hash is {found_hash}, expected {expected_hash}", "never")
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype, attn_implementation=attention, local_files_only=True, use_safetensors=True
+        folder,
+        dtype=dtype,
+        attn_implementation=attention,
+        local_files_only=True,
+        use_safetensors=True,
+        device_map="balanced" if is_spread(device) else None,
     )
-    model.to(device)  # type: ignore[arg-type]
+    if is_spread(device):
+        # Inputs go to the first layers.
+        device = model.device
+    else:
+        model.to(device)  # type: ignore[arg-type]
     model.eval()  # type: ignore[no-untyped-call]
     config = model.config
     eos = read_eos(folder)

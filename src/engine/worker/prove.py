@@ -2,10 +2,19 @@
 
 Shape and exactness. The same rows in a forward of the same shape give the same bits; another padded length does not
 (measured on a CPU in bfloat16: attention sums differ, hidden states by up to 0.6), while on the CPU the number of rows
-is without influence. So the shape is part of the proof: with rows = 1, the default on CPUs, every sequence has a
-forward of its own length, and a replay is exact without knowing anything else. With more rows every forward has
-exactly `rows` rows (short batches are filled up by repetition) padded to the longest sequence of the group, and a
-replay must be told that length. A GPU out of memory halves the rows for good, so later replays repeat what was proved.
+is without influence. So the shape is part of the proof. What else is in the batch is not: a row of a matrix product is
+summed in an order that depends on the shape alone, and attention never looks at another sequence.
+
+With rows = 1, the default on CPUs, every sequence has a forward of its own length, and a replay is exact without knowing
+anything else. With more rows a group's sequences are sorted by length and proved in batches (plan_batches): each batch has
+exactly `rows` rows, short ones being filled up by repetition, and is padded to its own longest sequence and one token
+more. Sorting moves a sequence to another shape, so it has to be repeatable: the plan depends on the group's lengths and on
+`rows` alone, and a replay, told the lengths and its place among them, makes the same plan and gets the same shape. The
+one token more sees to it that every batch has padding: without any, transformers leaves the mask out and another kernel
+runs, so the longest sequence, replayed alone, would not get the bits it got among shorter ones.
+
+A GPU out of memory halves the rows for good and the whole group is proved again, so replays after it repeat what was
+proved. The longest batch goes first: if one does not fit it is that one, before the others are done in vain.
 """
 
 from __future__ import annotations
@@ -56,12 +65,37 @@ class ProofSettings:
     initial_steps: int
 
 
+@dataclass(frozen=True)
+class Batch:
+    #: Which sequences of the group.
+    members: list[int]
+    #: Tokens of a row, padding included.
+    length: int
+
+
+def plan_batches(lengths: list[int], rows: int) -> list[Batch]:
+    """Batches of at most `rows` sequences, the longest first; equally long ones stay in the group's order."""
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    chunks = [order[start : start + rows] for start in range(0, len(order), rows)]
+    spare = 0 if rows == 1 else 1
+    return [Batch(members=chunk, length=lengths[chunk[0]] + spare) for chunk in chunks]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a sequence that is replayed stood when it was proved."""
+
+    #: Tokens of every sequence of its group, in the group's order.
+    lengths: list[int]
+    at: int
+
+
 class Prover:
-    def __init__(self, settings: ProofSettings, rows: int) -> None:
+    def __init__(self, settings: ProofSettings, rows: int, say: Callable[[str], None] = lambda _: None) -> None:
         self.settings = settings
         self.rows = rows
+        self.say = say
 
-    @torch.inference_mode()
     def prove(
         self,
         loaded: Loaded,
@@ -70,29 +104,71 @@ class Prover:
         coefficients: list[int],
         sampling: Sampling,
         checkpoint: Callable[[], None],
-        padded_length: int = 0,
     ) -> list[Proof]:
-        """Proofs in the order of the sequences. padded_length: at least this long, for a replay (0 = their longest)."""
-        weights = torch.tensor(coefficients, device=loaded.device)
-        longest = max(padded_length, *(len(sequence) for sequence in sequences))
-        proofs: list[Proof] = []
-        while len(proofs) < len(sequences):
-            checkpoint()
-            batch = sequences[len(proofs) : len(proofs) + self.rows]
+        """Proofs of a group, in the order of its sequences, whatever order they are proved in."""
+        lengths = [len(sequence) for sequence in sequences]
+
+        def attempt() -> list[Proof]:
+            proofs: dict[int, Proof] = {}
+            for batch in plan_batches(lengths, self.rows):
+                checkpoint()
+                members = [sequences[index] for index in batch.members]
+                made = self._batch(loaded, members, batch.length, prompt_length, coefficients, sampling)
+                proofs.update(zip(batch.members, made, strict=True))
+            return [proofs[index] for index in range(len(sequences))]
+
+        return self._fitting(loaded, max(lengths), attempt)
+
+    def replay(
+        self,
+        loaded: Loaded,
+        sequence: list[int],
+        prompt_length: int,
+        coefficients: list[int],
+        sampling: Sampling,
+        place: Place | None = None,
+    ) -> Proof:
+        """One sequence again, in a batch of the shape it was proved in; without a place, as a group of its own."""
+        lengths, at = (place.lengths, place.at) if place else ([len(sequence)], 0)
+        if not 0 <= at < len(lengths) or lengths[at] != len(sequence):
+            raise Refusal(f"a sequence of {len(sequence)} tokens is not number {at} of a group of {lengths}", "never")
+
+        def attempt() -> list[Proof]:
+            batch = next(batch for batch in plan_batches(lengths, self.rows) if at in batch.members)
+            return self._batch(loaded, [sequence], batch.length, prompt_length, coefficients, sampling)
+
+        return self._fitting(loaded, len(sequence), attempt)[0]
+
+    def _fitting(self, loaded: Loaded, longest: int, attempt: Callable[[], list[Proof]]) -> list[Proof]:
+        """Tries with ever fewer rows until the GPU's memory suffices."""
+        while True:
             try:
-                hidden = self._hidden(loaded, batch, len(batch[0]) if self.rows == 1 else longest)
-                for row, sequence in enumerate(batch):
-                    states = hidden[row, : len(sequence)]
-                    proofs.append(self._proof(loaded, states, sequence, prompt_length, weights, sampling))
+                return attempt()
             except torch.cuda.OutOfMemoryError as error:
                 if self.rows == 1:
                     raise Refusal(f"out of GPU memory proving one sequence of {longest} tokens", "never") from error
-                self.rows //= 2
-                # All of the group again: its rows must share one shape.
-                proofs.clear()
-                hidden = None
+            # Only here is the failed attempt's memory free: until then the exception holds its frames.
+            self.rows //= 2
+            self.say(f"out of GPU memory in a proof of {longest} tokens: {self.rows} rows per proof from now on")
+            if loaded.device.type == "cuda":
                 torch.cuda.empty_cache()
-        return proofs
+
+    @torch.inference_mode()
+    def _batch(
+        self,
+        loaded: Loaded,
+        batch: list[list[int]],
+        length: int,
+        prompt_length: int,
+        coefficients: list[int],
+        sampling: Sampling,
+    ) -> list[Proof]:
+        hidden = self._hidden(loaded, batch, length)
+        weights = torch.tensor(coefficients, device=hidden.device)
+        return [
+            self._proof(loaded, hidden[row, : len(sequence)], sequence, prompt_length, weights, sampling)
+            for row, sequence in enumerate(batch)
+        ]
 
     def _hidden(self, loaded: Loaded, batch: list[list[int]], length: int) -> Tensor:
         """Last hidden states [rows, length, d] after the final norm."""
@@ -116,12 +192,14 @@ class Prover:
         weights: Tensor,
         sampling: Sampling,
     ) -> Proof:
-        tokens = torch.tensor(sequence, device=loaded.device)
+        # Of a model that is spread over several GPUs the last layer need not be where its first one is.
+        device = states.device
+        tokens = torch.tensor(sequence, device=device)
         head = loaded.model.get_output_embeddings()  # type: ignore[no-untyped-call]
         first_seen = None
         if sampling.repetition_penalty != 1.0:
-            positions = torch.arange(len(sequence), device=loaded.device)
-            first_seen = torch.full((loaded.facts.vocab_size,), len(sequence), device=loaded.device)
+            positions = torch.arange(len(sequence), device=device)
+            first_seen = torch.full((loaded.facts.vocab_size,), len(sequence), device=device)
             first_seen.scatter_reduce_(0, tokens, positions, "amin")
         raw: list[Tensor] = []
         chosen: list[Tensor] = []
@@ -129,14 +207,14 @@ class Prover:
         for start in range(prompt_length, len(sequence), STEPS_AT_ONCE):
             end = min(start + STEPS_AT_ONCE, len(sequence))
             # The state before a token predicts it.
-            logits = head(states[start - 1 : end - 1]).float()
+            logits = head(states[start - 1 : end - 1]).to(device).float()
             target = tokens[start:end].unsqueeze(1)
             logprobs = logits.log_softmax(dim=-1)
             raw.append(logprobs.gather(1, target).squeeze(1))
             if end == len(sequence):
                 p_eos = float(logprobs[-1, loaded.facts.eos_token_id].exp())
             if first_seen is not None:
-                steps = torch.arange(start, end, device=loaded.device).unsqueeze(1)
+                steps = torch.arange(start, end, device=device).unsqueeze(1)
                 logits = penalised(logits, first_seen.unsqueeze(0) < steps, sampling.repetition_penalty)
             tempered = logits if sampling.temperature == 1.0 else logits / sampling.temperature
             chosen.append(tempered.softmax(dim=-1).gather(1, target).squeeze(1))

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from .model import Loaded
+from .refusal import Refusal
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,38 @@ def sample_group(
         if not keep:
             return completions
         if len(keep) < len(alive):
-            rows = torch.tensor(keep, device=loaded.device)
+            # On the CPU: the cache of a model that is spread over several GPUs lies on all of them.
+            rows = torch.tensor(keep)
             cache.batch_select_indices(rows)
             tokens = tokens[rows]
             seen = None if seen is None else seen[rows]
             alive = [alive[row] for row in keep]
         checkpoint()
         logits = model(tokens.unsqueeze(1), past_key_values=cache, use_cache=True).logits[:, -1].float()
+
+
+class Sampler:
+    """Samples groups in parts of `rows` completions (0 = all at once); fewer for good once the GPU's memory was short."""
+
+    def __init__(self, rows: int = 0, say: Callable[[str], None] = lambda _: None) -> None:
+        self.rows = rows
+        self.say = say
+
+    def sample(
+        self, loaded: Loaded, prompt: list[int], count: int, sampling: Sampling, checkpoint: Callable[[], None]
+    ) -> list[list[int]]:
+        completions: list[list[int]] = []
+        while len(completions) < count:
+            rows = min(self.rows or count, count - len(completions))
+            try:
+                completions += sample_group(loaded, prompt, rows, sampling, checkpoint)
+                continue
+            except torch.cuda.OutOfMemoryError as error:
+                if rows == 1:
+                    raise Refusal("out of GPU memory sampling one completion", "never") from error
+            # Only here is the failed attempt's memory free: until then the exception holds its frames.
+            self.rows = rows // 2
+            self.say(f"out of GPU memory sampling {rows} completions: {self.rows} at once from now on")
+            if loaded.device.type == "cuda":
+                torch.cuda.empty_cache()
+        return completions

@@ -1,32 +1,24 @@
-"""msgpack over HTTP on the loopback, one model, one group at a time."""
+"""What a worker does when asked: one model, one group at a time."""
 
 from __future__ import annotations
 
-import hmac
-import select
-import socket
-import sys
+import gc
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import msgpack
 import numpy
 import torch
 
 from .model import Facts, Loaded, load
-from .prove import Prover
-from .refusal import Abandoned, Refusal
-from .sample import Sampling, sample_group
+from .prove import Place, Prover
+from .refusal import Refusal
+from .sample import Sampler, Sampling
 
-#: A prompt of 100,000 tokens is 400 kB; anything far beyond is a mistake.
-LARGEST_REQUEST_BYTES = 16 * 1024 * 1024
 #: A request waits at most this long for the one before it.
 LONGEST_WAIT_S = 60.0
 #: Tokens of the health check's own generation.
@@ -46,6 +38,7 @@ class Worker:
     dtype: torch.dtype
     attention: str
     prover: Prover
+    sampler: Sampler
     loaded: Loaded | None = None
 
     def __post_init__(self) -> None:
@@ -76,6 +69,7 @@ class Worker:
         with self.lock:
             # The old weights go first: two sets of them may not fit.
             self.loaded = None
+            gc.collect()
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
             self.loaded = load(
@@ -109,7 +103,7 @@ class Worker:
                     "never",
                 )
             started = time.monotonic()
-            completions = sample_group(loaded, prompt, request["group_size"], sampling, on_time)
+            completions = self.sampler.sample(loaded, prompt, request["group_size"], sampling, on_time)
             generated = time.monotonic()
             rollouts = self._proved(loaded, request, prompt, completions, sampling, on_time)
             timings = {"generate": generated - started, "prove": time.monotonic() - generated}
@@ -177,16 +171,17 @@ class Worker:
         tokens = _ints(request["tokens"], "<i4")
         with self.model(request, LONGEST_WAIT_S) as loaded:
             _check_ids(tokens, loaded.facts)
-            proofs = self.prover.prove(
+            checkpoint()
+            lengths = _ints(request["group_lengths"], "<i4")
+            proof = self.prover.replay(
                 loaded,
-                [tokens],
+                tokens,
                 request["prompt_length"],
                 _ints(request["coefficients"], "<i1"),
                 Sampling(**request["generation_params"]),
-                checkpoint,
-                request["padded_length"],
+                Place(lengths, request["group_at"]) if lengths else None,
             )
-            return proofs[0].wire()
+            return proof.wire()
 
     def health(self, checkpoint: Checkpoint) -> dict[str, Any]:
         """Generates and proves a few tokens; a worker that is busy doing so for a group need not."""
@@ -196,7 +191,7 @@ class Worker:
             sampling = Sampling(max_tokens=HEALTH_TOKENS, temperature=1.0, top_p=1.0, top_k=0, repetition_penalty=1.0)
             prompt = [loaded.facts.eos_token_id]
             started = time.monotonic()
-            completion = sample_group(loaded, prompt, 1, sampling, checkpoint)[0]
+            completion = self.sampler.sample(loaded, prompt, 1, sampling, checkpoint)[0]
             self.prover.prove(loaded, [prompt + completion], 1, [1] * 16, sampling, checkpoint)
             return {"busy": False, "seconds": time.monotonic() - started, **loaded.facts.wire()}
 
@@ -209,74 +204,3 @@ def _ints(data: bytes, dtype: str) -> list[int]:
 def _check_ids(ids: list[int], facts: Facts) -> None:
     if not ids or min(ids) < 0 or max(ids) >= facts.vocab_size:
         raise Refusal(f"token ids must be given and lie in [0, {facts.vocab_size})", "never")
-
-
-def server(worker: Worker) -> ThreadingHTTPServer:
-    """A server on a loopback port of the kernel's choice; every request must carry the worker's token."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            self._answer({"/health": lambda _, checkpoint: worker.health(checkpoint)}, {})
-
-        def do_POST(self) -> None:
-            length = int(self.headers.get("content-length") or 0)
-            if length > LARGEST_REQUEST_BYTES:
-                self.close_connection = True
-                self._send(413, {"error": f"a request of {length} bytes is too large", "next": "never"})
-                return
-            body = self.rfile.read(length)
-            routes = {
-                "/v1/group": worker.group,
-                "/v1/prove": worker.prove,
-                "/v1/verify": worker.verify,
-                "/v1/weights": worker.weights,
-            }
-            self._answer(routes, body)
-
-        def _answer(self, routes: Mapping[str, Callable[[Json, Checkpoint], dict[str, Any]]], body: Any) -> None:
-            given = self.headers.get("authorization") or ""
-            if not hmac.compare_digest(given.encode(), f"Bearer {worker.token}".encode()):
-                self._send(401, {"error": "no or wrong token", "next": "never"})
-                return
-            route = routes.get(self.path)
-            if route is None:
-                self._send(404, {"error": f"no such endpoint: {self.path}", "next": "never"})
-                return
-            try:
-                request = msgpack.unpackb(body) if body else {}
-                self._send(200, route(request, self._still_there))
-            except Abandoned:
-                print(f"worker: {self.path} given up, the caller hung up", file=sys.stderr, flush=True)
-                self.close_connection = True
-            except Refusal as refusal:
-                status = {"never": 422, "later": 503, "deadline": 408}[refusal.next]
-                self._send(
-                    status, {"error": str(refusal), "next": refusal.next, "retry_after_ms": refusal.retry_after_ms}
-                )
-            except (KeyError, TypeError, ValueError, msgpack.UnpackException) as error:
-                traceback.print_exc()
-                self._send(400, {"error": f"malformed request: {type(error).__name__}: {error}", "next": "never"})
-            except Exception as error:
-                traceback.print_exc()
-                self._send(500, {"error": f"{type(error).__name__}: {error}", "next": "later", "retry_after_ms": 1_000})
-
-        def _still_there(self) -> None:
-            """Raises when the caller has closed its connection: what it asked for need not be finished."""
-            readable, _, _ = select.select([self.connection], [], [], 0)
-            if readable and self.connection.recv(1, socket.MSG_PEEK) == b"":
-                raise Abandoned
-
-        def _send(self, status: int, answer: Mapping[str, Any]) -> None:
-            body = msgpack.packb(answer)
-            self.send_response(status)
-            self.send_header("content-type", "application/msgpack")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-            """Quiet: the caller logs what it asked for."""
-
-    return ThreadingHTTPServer(("127.0.0.1", 0), Handler)
