@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { Checkpoint } from '../checkpoint/metadata.js'
@@ -8,38 +7,29 @@ import { checkGroupRequest, checkVerifyRequest } from './check.js'
 import type { Engine, EngineStatus, GroupReply, GroupRequest, VerifyReply, VerifyRequest } from './engine.js'
 import { EngineError } from './engine.js'
 import { type AgreementParts, agree } from './server/agreement.js'
-import { attachedServer } from './server/attached.js'
+import { askAt } from './server/ask.js'
+import { bothOrNone } from './server/both.js'
 import { busyTime } from './server/busy.js'
 import { completionsOf } from './server/completions.js'
-import { type Ask, type Dialect, OtherWeights } from './server/dialect.js'
-import { askServer, type ServerAddress } from './server/http.js'
+import { type Dialect, OtherWeights } from './server/dialect.js'
 import { groupsInFlight } from './server/in-flight.js'
 import { LIMITS, type ServedLimits, type ServedOptions } from './server/options.js'
 import { proofWorkers } from './server/proof-workers.js'
-import type { GenerationServer, Launch } from './server/server.js'
-import { makeServingFolder, pointLink, removeOtherFolders, type ServingFolder } from './server/serving-folder.js'
+import { makeServingFolder, removeOtherFolders } from './server/serving-folder.js'
 import { slots } from './server/slots.js'
-import { superviseServer } from './server/supervised.js'
+import { weighedServer } from './server/weights.js'
 import { withSignal } from './server/with-signal.js'
 
 export type { ServedLimits, ServedOptions } from './server/options.js'
 
-/** The reference's servers (one-covenant/grail, max_model_len, 54d6342). */
-const CONTEXT_LENGTH = 12_288
 /** Three groups of 16 keep a batcher busy while one of them ends; what is best is measured. */
 const GROUPS = { start: 3, most: 16 }
 /** Sequences beside those of the groups: the health check and the check after a change of weights must not queue. */
 const SPARE_SEQUENCES = 4
-/** sglang's and vllm's own defaults leave no room for a proof model on the same GPU. */
-const MEMORY_SHARE = 0.6
 /** Groups that may wait for each prover beside the one it proves: more would only make them late. */
 const WAITING_PER_PROVER = 1
-/** For a question without a limit of its own. */
-const ASK_MS = 60_000
 /** What a caller is told when the server gives no answer to be relied upon: it is looked at meanwhile. */
 const RETRY_MS = 5_000
-/** Tokens of the health check's own generation. */
-const HEALTH_TOKENS = 2
 /** Past a window's deadline nothing is worth waiting for. */
 const DEADLINE = 'the deadline has passed'
 
@@ -71,17 +61,11 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
   interface Held {
     checkpoint: Checkpoint
     facts: ModelFacts
-    serving: ServingFolder
     version: string
   }
   let held: Held | undefined
   /** Why nothing can be generated until the next load(). */
   let refused: string | undefined
-  /** A server that once did not hold what it said is started anew for the next checkpoint. */
-  let trusted = true
-  /** What the running server was started with and cannot change while it runs. */
-  let fixed: { eosTokenId: number; contextLength: number } | undefined
-  let wanted: { folder: string; version: string; eosTokenId: number } | undefined
   /** Ends with the checkpoint: nothing that began under it goes on under another. */
   let era = new AbortController()
   let agreed: { incarnation: number; done: Promise<void> } | undefined
@@ -89,14 +73,9 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
 
   function distrust(error: OtherWeights): void {
     refused = error.message
-    trusted = false
+    weighed.distrust()
     onLog(`${name} makes no groups until the next load: ${error.message}`)
   }
-
-  const askAt =
-    (address: ServerAddress, signal: AbortSignal): Ask =>
-    (method, path, body, timeoutMs = ASK_MS) =>
-      askServer(address, method, path, body, { timeoutMs, signal })
 
   function outOfMemory(line: string): void {
     const limit = pace.outOfMemory()
@@ -104,119 +83,14 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
     onLog(`${name} is out of memory: at most ${limit} groups at once from now on (${line})`)
   }
 
-  /** Is it there, is it ours, does it generate? */
-  async function probe(address: ServerAddress, signal: AbortSignal): Promise<void> {
-    const ask = askAt(address, signal)
-    const model = wanted
-    if (!model) return
-    await dialect.sample((method, path, body) => ask(method, path, body, limits.healthMs), {
-      id: randomUUID(),
-      promptIds: Int32Array.of(model.eosTokenId),
-      generation: { maxTokens: HEALTH_TOKENS, temperature: 1, topP: 1, topK: 0, repetitionPenalty: 1 },
-      eosTokenId: model.eosTokenId,
-      logprobs: false,
-      version: model.version,
-    })
-    const served = await dialect.served(ask)
-    if (resolve(served.folder) !== resolve(model.folder))
-      throw new EngineError(`the server serves ${served.folder}, not ${model.folder}`, 'later')
-  }
-
-  const watch = { healthEveryMs: limits.healthEveryMs, healthMs: limits.healthMs, onLog }
-  // An attached server has the weights it had until load() puts others into it: it is asked whether it is there only.
-  const server: GenerationServer = start
-    ? superviseServer({
-        ...watch,
-        ...limits,
-        probe,
-        name,
-        stateFolder: resolve(stateFolder),
-        random,
-        onOutOfMemory: outOfMemory,
-        gpuProcesses: options.gpuProcesses ?? (() => Promise.resolve(undefined)),
-        ...(start.port === undefined ? {} : { port: start.port }),
-      })
-    : attachedServer({ ...watch, ...attach!, probe })
-
-  function contextLength(serving: ServingFolder): number {
-    return Math.min(options.contextLength ?? CONTEXT_LENGTH, serving.maxPositions)
-  }
-
-  function launchOf(serving: ServingFolder, model: { folder: string; version: string }) {
-    return (port: number): Launch =>
-      dialect.launch(
-        {
-          program: start!.program,
-          extraArgs: start!.extraArgs ?? [],
-          env: start!.env ?? {},
-          tensorParallel: start!.tensorParallel ?? 1,
-          memoryShare: start!.memoryShare ?? MEMORY_SHARE,
-          contextLength: contextLength(serving),
-          sequences: most * profile.groupSize + SPARE_SEQUENCES,
-          cacheFolder: join(resolve(stateFolder), `${name}.cache`),
-        },
-        model,
-        port,
-      )
-  }
-
-  function isUp(): boolean {
-    try {
-      server.up()
-      return true
-    } catch {
-      return false
-    }
-  }
-
-  /** Brings the checkpoint into the server: in place where it can, else by a start. */
-  async function serve(
-    checkpoint: Checkpoint,
-    serving: ServingFolder,
-    version: string,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const inPlace = dialect.reload !== undefined
-    // vLLM is told a link, since it reloads from the path it was started with.
-    const link = join(folders, 'current')
-    const linked = dialect.name === 'vllm' && inPlace
-    if (linked) await pointLink(link, serving.folder)
-    const model = { folder: linked ? link : serving.folder, version }
-    const launch = start ? launchOf(serving, model) : () => ({ program: '', args: [], env: {} })
-    const startAnew = async (): Promise<void> => {
-      wanted = { ...model, eosTokenId: serving.eosTokenId }
-      await server.start(launch, signal)
-      trusted = true
-      fixed = { eosTokenId: serving.eosTokenId, contextLength: contextLength(serving) }
-    }
-    const fits = fixed?.eosTokenId === serving.eosTokenId && fixed.contextLength === contextLength(serving)
-    if (server.owned && !(inPlace && trusted && fits && isUp())) return startAnew()
-    // Nothing to compare with before the change.
-    wanted = undefined
-    if (!server.owned) await server.start(launch, signal)
-    const ask = askAt(server.up(), signal)
-    if (dialect.reload) {
-      try {
-        await dialect.reload(ask, model)
-      } catch (error) {
-        signal.throwIfAborted()
-        if (!server.owned) throw error
-        onLog(`${name} did not take the weights while running (${(error as Error).message}) and is started anew`)
-        return startAnew()
-      }
-      server.relaunchWith(launch)
-      wanted = { ...model, eosTokenId: serving.eosTokenId }
-    } else {
-      const { folder } = await dialect.served(ask)
-      if (resolve(folder) !== resolve(checkpoint.folder))
-        throw new EngineError(
-          `the ${dialect.name} server at ${attach!.url} serves ${folder}, and its weights cannot be changed from outside: ` +
-            `let it be started with ${resolve(checkpoint.folder)}`,
-          'never',
-        )
-      wanted = { folder, version, eosTokenId: serving.eosTokenId }
-    }
-  }
+  const weighed = weighedServer(dialect, options, {
+    limits,
+    folders,
+    sequences: most * profile.groupSize + SPARE_SEQUENCES,
+    random,
+    onOutOfMemory: outOfMemory,
+  })
+  const { server } = weighed
 
   const partsOf = (model: Held, signal: AbortSignal): AgreementParts => ({
     dialect,
@@ -266,28 +140,18 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
     const serving = await makeServingFolder(checkpoint, folders)
     const version = `${metadata.window}/${metadata.weightsHash || 'unhashed'}`
     // Both take minutes, and neither needs the other.
-    const stop = new AbortController()
-    const either = AbortSignal.any([signal, stop.signal])
-    const both = [provers.load(checkpoint, either), serve(checkpoint, serving, version, either)] as const
-    for (const one of both) one.catch(() => stop.abort(new EngineError('the other half of the engine failed', 'later')))
-    const [proved, served] = await Promise.allSettled(both)
-    signal.throwIfAborted()
-    const failures = [proved, served].flatMap(({ status, ...rest }) =>
-      status === 'rejected' && (rest as { reason: unknown }).reason !== stop.signal.reason
-        ? [(rest as { reason: Error }).reason]
-        : [],
-    )
-    if (proved.status === 'rejected' || failures.length > 0) {
-      const [first] = failures
-      const failure =
-        first instanceof EngineError ? first : new EngineError(first?.message ?? 'it failed', 'later', { cause: first })
-      if (failure.next === 'never') refused = failure.message
-      throw failure
-    }
-    const facts = { ...proved.value, maxPositions: contextLength(serving) }
+    const proved = await bothOrNone(
+      either => provers.load(checkpoint, either),
+      either => weighed.put(checkpoint, serving, version, either),
+      signal,
+    ).catch((error: unknown) => {
+      if (error instanceof EngineError && error.next === 'never' && !signal.aborted) refused = error.message
+      throw error
+    })
+    const facts = { ...proved, maxPositions: weighed.contextLength(serving) }
     if (facts.eosTokenId !== serving.eosTokenId)
       throw new EngineError(`EOS is ${facts.eosTokenId} to the proof worker and ${serving.eosTokenId} here`, 'never')
-    held = { checkpoint, facts, serving, version }
+    held = { checkpoint, facts, version }
     await withSignal(agreement(held), signal)
     await removeOtherFolders(folders, serving.folder)
     busy.reset()

@@ -32,6 +32,8 @@ export interface ServedOptions {
   onLog?: (line: string) => void
   /** Processes that hold GPU memory now; undefined where nobody can say. See gpus.ts. */
   gpuProcesses?: () => Promise<ReadonlySet<number> | undefined>
+  /** Where the started server's own lines go, in place of onLog; see log-file.ts. Absolute. */
+  logFile?: { file: string; bytes: number; backups: number }
   limits?: Partial<ServedLimits>
   /** In [0, 1); spreads restarts and retries. */
   random?: () => number

@@ -1,14 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { EngineError } from '../engine.js'
-import { endGroup } from '../process-group.js'
 import { restartWaitMs } from '../transformers/backoff.js'
+import { type Child, endServer, spawnServer, untilReady } from './child.js'
 import { type Health, healthOf } from './health.js'
-import { type ServerAddress, serverAddress } from './http.js'
+import type { ServerAddress } from './http.js'
 import { freePort, portIsFree } from './port.js'
-import { groupGoneWithin, groupMembers } from './processes.js'
 import { endOrphans, forgetGroup, recordGroup } from './record.js'
 import type { GenerationServer, Launch, ServerState } from './server.js'
 import { saysOutOfMemory, saysPortTaken } from './signs.js'
@@ -38,31 +35,19 @@ export interface SupervisedOptions extends WatchOptions {
   /** In [0, 1). */
   random: () => number
   onOutOfMemory: (line: string) => void
+  /** Receives what the server writes, line by line; absent: onLog does. */
+  onServerLine?: (line: string) => void
   /** Processes that hold GPU memory now, by id; undefined where nobody can say. */
   gpuProcesses: () => Promise<ReadonlySet<number> | undefined>
   now?: () => number
 }
 
-interface Child {
-  pid: number
-  address: ServerAddress
-  exited: Promise<string>
-  last: string[]
-}
-
 /** Two wrong answers in a row: one may be a hiccup, and a restart costs minutes. */
 const FAILURES_TO_RESTART = 2
-/** How often a server that is loading its weights is asked for a generation, ms. */
-const START_POLL_MS = 250
-/** Lines of the log that are kept to say why it ended. */
-const LAST_LINES = 30
 /** Starts on another port before a taken port counts as a crash. */
 const PORT_TRIES = 3
 /** What a caller is told while it starts: weights of some GB take this long. */
 const START_RETRY_MS = 15_000
-/** How long the driver may take to give back the memory of a process that is gone, ms. */
-const MEMORY_MS = 30_000
-const MEMORY_POLL_MS = 500
 
 /**
  * Starts a generation server as a child in a process group of its own and keeps it well: it is ready when it has really
@@ -71,7 +56,7 @@ const MEMORY_POLL_MS = 500
  * one left behind.
  */
 export function superviseServer(options: SupervisedOptions): GenerationServer {
-  const { name, onLog, random, now = Date.now, crashBudget, termMs } = options
+  const { name, onLog, onServerLine = onLog, random, now = Date.now, crashBudget, termMs } = options
   const record = join(options.stateFolder, `${name}.process-group.json`)
   let state: { state: ServerState; reason: string } = { state: 'stopped', reason: 'not started' }
   let current: (ServerAddress & { incarnation: number }) | undefined
@@ -86,82 +71,17 @@ export function superviseServer(options: SupervisedOptions): GenerationServer {
     onLog(`${name} is ${next}${reason === '' ? '' : `: ${reason}`}`)
   }
 
-  function spawnChild(port: number): Child {
-    const { program, args, env } = launch(port)
-    const process_: ChildProcess = spawn(program, args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env })
-    const last: string[] = []
-    for (const stream of [process_.stdout!, process_.stderr!])
-      createInterface({ input: stream }).on('line', line => {
-        last.push(line)
-        if (last.length > LAST_LINES) last.shift()
-        onLog(line)
-        if (saysOutOfMemory(line)) options.onOutOfMemory(line)
-      })
-    const exited = new Promise<string>(resolve => {
-      process_.once('error', error => resolve(error.message))
-      // 'close' would wait for every process that inherited the log's pipe.
-      process_.once('exit', (code, killedBy) => resolve(killedBy ? `killed by ${killedBy}` : `exit ${code}`))
-    })
-    const { pid } = process_
-    if (pid === undefined)
-      throw new EngineError(`${program} cannot be run: correct the engine's program in the inventory`, 'never')
-    return { pid, address: serverAddress(`http://127.0.0.1:${port}`), exited, last }
-  }
-
-  async function memoryFreed(pids: number[]): Promise<void> {
-    for (let waited = 0; ; waited += MEMORY_POLL_MS) {
-      const holders = await options.gpuProcesses()
-      const left = pids.filter(pid => holders?.has(pid))
-      if (left.length === 0) return
-      if (waited >= MEMORY_MS) {
-        onLog(`${name}: the driver still lists processes ${left.join(', ')} after ${MEMORY_MS / 1_000} s`)
-        return
-      }
-      await sleep(MEMORY_POLL_MS)
-    }
+  function onLine(line: string): void {
+    onServerLine(line)
+    if (saysOutOfMemory(line)) options.onOutOfMemory(line)
   }
 
   async function end(child: Child): Promise<void> {
     current = undefined
     health = undefined
-    const pids = (await groupMembers(child.pid)).map(({ pid }) => pid)
-    await endGroup(child.pid, child.exited, termMs)
-    child.address.agent.destroy()
-    if (!(await groupGoneWithin(child.pid, MEMORY_MS)))
-      throw new Error(`processes of group ${child.pid} survived SIGKILL: they hang in the kernel`)
-    await memoryFreed(pids)
+    const { gpuProcesses } = options
+    await endServer(child, { termMs, gpuProcesses, onHeld: message => onLog(`${name}: ${message}`) })
     await forgetGroup(record)
-  }
-
-  /** Until it has generated; otherwise says why not. */
-  async function ready(child: Child, signal: AbortSignal): Promise<void> {
-    const limit = AbortSignal.timeout(options.startMs)
-    const either = AbortSignal.any([signal, limit])
-    let gone: string | undefined
-    const over = new AbortController()
-    void child.exited.then(how => {
-      gone = how
-      over.abort()
-    })
-    let reason = 'it has not answered yet'
-    for (;;) {
-      try {
-        const attempt = AbortSignal.any([either, over.signal, AbortSignal.timeout(options.healthMs)])
-        await options.probe(child.address, attempt)
-        if (gone === undefined) return
-      } catch (error) {
-        signal.throwIfAborted()
-        if (error instanceof EngineError && error.next === 'never') throw error
-        if (!either.aborted && gone === undefined) reason = (error as Error).message
-      }
-      if (gone !== undefined) throw new EngineError(`it ended while starting (${gone})`, 'later')
-      if (limit.aborted)
-        throw new EngineError(
-          `it did not generate within ${options.startMs / 1_000} s of its start: ${reason}`,
-          'later',
-        )
-      await sleep(START_POLL_MS, undefined, { signal: AbortSignal.any([either, over.signal]) }).catch(() => {})
-    }
   }
 
   /** From a start to the end of the process. @returns why it ended; undefined when it was told to */
@@ -176,11 +96,11 @@ export function superviseServer(options: SupervisedOptions): GenerationServer {
         `port ${port} is taken by another program: free it, or leave the port out to have one chosen`,
         'later',
       )
-    const child = spawnChild(port)
+    const child = spawnServer(launch(port), port, onLine)
     let why: string | undefined
     try {
       await recordGroup(record, child.pid)
-      await ready(child, signal)
+      await untilReady(child, options, signal)
       // Again, now that it has started the processes that hold the GPU.
       await recordGroup(record, child.pid)
       const watching = new AbortController()
