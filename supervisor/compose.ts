@@ -17,6 +17,7 @@ import { GROUP_SIZE } from '../src/window/group.js'
 import { ConfigError } from './config/config-error.js'
 import { type LoadedConfig, pathFrom, readSecret } from './config/load.js'
 import type { HostConfig } from './config/schema.js'
+import { cardsOf } from './gpus.js'
 import { openLog } from './log.js'
 import { version } from './version.js'
 
@@ -222,7 +223,7 @@ export async function generatorParts(of: Composition, number: number): Promise<G
   const { openEnvironment } = await import('../src/environment/index.js')
   const { loadTokenizer } = await import('../src/environment/tokenizer.js')
   const log = common.log
-  const engine = engineOf(loaded, { profile, instance: common.instance, log, env: process.env })
+  const engine = await engineOf(loaded, { profile, instance: common.instance, log, env: process.env, generator })
   const { generatorCheckpoint } = await import('./trainer.js')
   const { broker, instance } = common
   const checkpoint: GeneratorParts['checkpoint'] =
@@ -232,7 +233,7 @@ export async function generatorParts(of: Composition, number: number): Promise<G
   let started = false
   return {
     ...common,
-    gpus: generator.gpus.map(String),
+    gpus: cardsOf(generator).map(String),
     lanes: lanesOf(config.engine),
     rollouts: openStore(common.broker, ROLLOUTS),
     checkpoint,

@@ -3,10 +3,11 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { hostOf } from '../compose.js'
 import { loadConfig } from '../config/load.js'
+import { seenMachine } from '../render/machine.js'
 import { natsConfigText, stateFolder, supervisorText } from '../render/render.js'
 import type { CommandIo } from './io.js'
 
-const USAGE = 'usage: grail render supervisor|nats [--config grail.toml] [--host NAME]'
+const USAGE = 'usage: grail render supervisor|nats [--config grail.toml] [--host NAME] [--nvidia-smi PROGRAM]'
 
 /** `grail render`: the file for this host, on standard output, from the one inventory. */
 export async function renderCommand(args: string[], io: CommandIo): Promise<number> {
@@ -16,6 +17,7 @@ export async function renderCommand(args: string[], io: CommandIo): Promise<numb
     options: {
       config: { type: 'string', default: 'grail.toml' },
       host: { type: 'string' },
+      'nvidia-smi': { type: 'string', default: 'nvidia-smi' },
       help: { type: 'boolean' },
     },
   })
@@ -32,6 +34,7 @@ export async function renderCommand(args: string[], io: CommandIo): Promise<numb
   const host = hostOf(loaded, values.host)
   // supervisord does not start without the folder its logs go to, nats-server not without its store's.
   mkdirSync(join(stateFolder(loaded), 'log'), { recursive: true, mode: 0o700 })
-  io.out(what === 'supervisor' ? supervisorText(loaded, host) : natsConfigText(loaded, host))
+  if (what === 'nats') io.out(natsConfigText(loaded, host))
+  else io.out(supervisorText(loaded, host, [], await seenMachine(values['nvidia-smi'])))
   return 0
 }

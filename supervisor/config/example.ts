@@ -1,5 +1,7 @@
-/** A whole inventory of one 8-GPU server, to start from: `grail config --example`. */
-export const EXAMPLE = `# One file for the whole fleet. Paths are relative to this file. Unknown keys are errors; "grail config" prints every value
+import type { Gpu, GpuInventory } from '../../src/engine/gpus.js'
+
+/** Everything of the example but its host. */
+const FLEET = `# One file for the whole fleet. Paths are relative to this file. Unknown keys are errors; "grail config" prints every value
 # with its origin. The environment wins: BT_WALLET_COLD, R2_BUCKET_ID, … (listed by "grail config").
 
 [fleet]
@@ -38,12 +40,32 @@ python = "/opt/grail/.venv/bin/python"
 
 [policy]
 holes = "keep"
+`
 
-[[hosts]]
+const NO_CARDS = `[[hosts]]
 name = "gpu1"
 roles = ["controller", "aggregator", "uploader"]
+preset = "4b"                              # eight generators with a card each; or 8b, 14b, 30b, 70b, 8b-split
+# Instead of a preset, card by card. What a list names generates and proves; cores and NUMA node are found out.
+# generators = [{ gpus = [0] }, { gpus = { generate = [1, 2], prove = [3] } }]
+`
+
+/** A generator for each card, by UUID: their numbers change when a card is added or drops out. */
+function hostText(gpus: readonly Gpu[]): string {
+  const generators = gpus.map(({ uuid, index, name }) => `  { gpus = ["${uuid}"] },   # GPU ${index}: ${name}`)
+  return `[[hosts]]
+name = "gpu1"
+roles = ["controller", "aggregator", "uploader"]
+# A model that needs several cards: { gpus = ["GPU-…", "GPU-…"] }, or preset = "14b" (30b, 70b, 8b-split) in place of this list.
 generators = [
-  { gpus = [0], numa = 0 }, { gpus = [1], numa = 0 }, { gpus = [2], numa = 0 }, { gpus = [3], numa = 0 },
-  { gpus = [4], numa = 1 }, { gpus = [5], numa = 1 }, { gpus = [6], numa = 1 }, { gpus = [7], numa = 1 },
+${generators.join('\n')}
 ]
 `
+}
+
+/** A whole inventory of one GPU server, to start from: `grail config --example`. */
+export function exampleText(found: GpuInventory): string {
+  const host =
+    found.mode === 'gpu' ? hostText(found.gpus) : `# ${found.reason}. Here is a server with eight cards:\n${NO_CARDS}`
+  return `${FLEET}\n${host}`
+}

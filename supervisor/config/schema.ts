@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { DRAND_BASES } from '../../src/protocol/drand.js'
 import { FIRST_TAIL_MS } from '../../src/window/deadline.js'
+import { host } from './generators.js'
 
 const port = z.number().int().min(1).max(65_535)
 const ms = z.number().int().min(0)
@@ -92,8 +93,9 @@ const engine = z.strictObject({
   /** sglang and vllm: URL of a server that is already running, instead of starting one. */
   attach: z.string().default(''),
   extra_args: z.array(z.string()).default([]),
-  tensor_parallel: z.number().int().min(1).default(1),
-  /** Share of the GPU's memory the server may take; 0 takes the engine's own choice. */
+  /** GPUs the server splits the model over; 0 takes all that its generator generates on. */
+  tensor_parallel: z.number().int().min(0).default(0),
+  /** Share of the GPU's memory the server may take; 0 leaves room for a proof worker where it has one beside it. */
   memory_share: z.number().min(0).max(1).default(0),
   /** Longest sequence, tokens; 0 takes the engine's own choice. */
   context_length: z.number().int().min(0).default(0),
@@ -102,6 +104,10 @@ const engine = z.strictObject({
   /** Torch threads of a worker on the CPU; 0 leaves it to torch. */
   threads: z.number().int().min(0).default(0),
   device: z.string().default('auto'),
+  /** Attention kernel of the proofs, as transformers names it; auto takes the protocol's. */
+  attention: z.enum(['auto', 'flash_attention_2', 'sdpa', 'eager']).default('auto'),
+  /** vllm: how weights are changed. reload needs the server's development mode. */
+  weights: z.enum(['restart', 'reload']).default('restart'),
   /** Most groups asked of the engine at once; 0 takes 1 where it makes one at a time, and as many as a server batches well. */
   lanes: z.number().int().min(0).max(64).default(0),
   /** One group is made and replayed before claims open and after every change of weights: exact equality, or no mining. */
@@ -128,19 +134,6 @@ const policy = z.strictObject({
   lease_ms: ms.min(1_000).default(4_000),
 })
 
-const generator = z.strictObject({
-  gpus: z.array(z.number().int().min(0)).default([]),
-  /** Cores to bind to, e.g. '0-7'; '' binds to the NUMA node's. */
-  cores: z.string().default(''),
-  numa: z.number().int().min(0).optional(),
-})
-
-const host = z.strictObject({
-  name: z.string().regex(/^[a-z0-9-]+$/, 'lower-case letters, digits and dashes'),
-  roles: z.array(z.enum(['controller', 'aggregator', 'uploader'])).default([]),
-  generators: z.array(generator).default([]),
-})
-
 /** What a rehearsal on one machine starts besides the fleet: never part of a real one. */
 const local = z.strictObject({
   nats_port: port.optional(),
@@ -165,7 +158,7 @@ export const configSchema = z.strictObject({
 
 /** The whole fleet in one value: parsed, complete, frozen. */
 export type Config = z.infer<typeof configSchema>
-export type HostConfig = z.infer<typeof host>
+export type { GeneratorConfig, HostConfig } from './generators.js'
 
 /** Keys whose values are never shown. */
 export const SECRET_KEYS: ReadonlySet<string> = new Set([

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import type { HostConfig } from '../config/schema.js'
+import type { Placement } from './placement.js'
 
 /** How far a process can be bound on this host: to cores and memory of a node, to its cores only, or not at all. */
 export type Binding = 'cores-and-memory' | 'cores' | 'none'
@@ -35,7 +35,7 @@ export function probeNuma(node: number, runs: Runs = reallyRuns): Probe {
 }
 
 /** The words that go in front of a generator's command, given what the probe allows. */
-export function bindingPrefix(generator: HostConfig['generators'][number], probe: Probe): string[] {
+export function bindingPrefix(generator: Pick<Placement, 'cores' | 'numa'>, probe: Probe): string[] {
   if (generator.cores !== '' && probe.binding !== 'none')
     return probe.binding === 'cores-and-memory' && generator.numa !== undefined
       ? ['numactl', `--physcpubind=${generator.cores}`, `--membind=${generator.numa}`]

@@ -5,7 +5,9 @@ import { natsPassword } from '../compose.js'
 import { ConfigError } from '../config/config-error.js'
 import { type LoadedConfig, pathFrom } from '../config/load.js'
 import type { HostConfig } from '../config/schema.js'
+import { type Machine, UNSEEN } from './machine.js'
 import { type Probe, probeNuma } from './numa.js'
+import { placeGenerators } from './placement.js'
 import { type LocalProgram, renderSupervisor } from './supervisord.js'
 
 const DEFAULT_NATS_PORT = 4222
@@ -21,8 +23,16 @@ export function programPath(): string {
   return join(packageRoot, 'dist', 'supervisor', 'main.js')
 }
 
-/** supervisord.conf of a host. */
-export function supervisorText(loaded: LoadedConfig, host: HostConfig, local: LocalProgram[] = []): string {
+/**
+ * supervisord.conf of a host.
+ * @throws ConfigError when a generator does not fit the machine
+ */
+export function supervisorText(
+  loaded: LoadedConfig,
+  host: HostConfig,
+  local: LocalProgram[] = [],
+  machine: Machine = UNSEEN,
+): string {
   const probes = new Map<number, Probe>()
   return renderSupervisor({
     config: loaded.config,
@@ -31,6 +41,7 @@ export function supervisorText(loaded: LoadedConfig, host: HostConfig, local: Lo
     program: programPath(),
     configFile: loaded.file,
     stateFolder: stateFolder(loaded),
+    placements: placeGenerators(host.generators, machine.gpus, machine.allowed),
     probe: node => {
       const known = probes.get(node) ?? probeNuma(node)
       probes.set(node, known)

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Config, HostConfig } from '../config/schema.js'
 import { bindingPrefix, type Probe } from './numa.js'
+import type { Placements } from './placement.js'
 
 /** A program outside the group `grail`: what a rehearsal needs and a real host has elsewhere. */
 export interface LocalProgram {
@@ -18,6 +19,8 @@ export interface SupervisorPlan {
   program: string
   configFile: string
   stateFolder: string
+  /** Where its generators run. */
+  placements: Placements
   /** Binding per NUMA node, probed once. */
   probe: (node: number) => Probe
   local: LocalProgram[]
@@ -60,14 +63,15 @@ export function programs(
     ...more,
   ]
   const roles = plan.host.roles.map(role => ({ name: role, command: actor(role), environment: {} }))
-  const generators = plan.host.generators.map((generator, number) => ({
+  const generators = plan.placements.generators.map((generator, number) => ({
     name: `generator-${number}`,
     command: [
       ...bindingPrefix(generator, plan.probe(generator.numa ?? 0)),
       ...actor('generator', '--number', String(number)),
     ],
-    // Without a GPU the variable is set all the same: '' hides every card from a worker that was meant for the CPU.
-    environment: { CUDA_VISIBLE_DEVICES: generator.gpus.join(',') },
+    // Without a GPU the variable is set all the same: '' hides every card from a worker that was meant for the CPU. The
+    // order makes CUDA's numbers those of nvidia-smi, where cards are given by number.
+    environment: { CUDA_DEVICE_ORDER: 'PCI_BUS_ID', CUDA_VISIBLE_DEVICES: generator.visible.join(',') },
   }))
   return [...roles, ...generators]
 }
@@ -76,8 +80,9 @@ export function programs(
 export function renderSupervisor(plan: SupervisorPlan): string {
   const run = plan.stateFolder
   const actors = programs(plan)
-  const nodes = [...new Set(plan.host.generators.flatMap(g => (g.numa === undefined ? [] : [g.numa])))]
-  const said = nodes.map(node => `; ${plan.probe(node).said}`)
+  const { generators, said: found } = plan.placements
+  const nodes = [...new Set(generators.flatMap(g => (g.numa === undefined ? [] : [g.numa])))]
+  const said = [...found, ...nodes.map(node => plan.probe(node).said)].map(sentence => `; ${sentence}`)
   const program = (name: string, command: string[], more: Record<string, string | number>) =>
     section(`program:${name}`, {
       command: words(command),

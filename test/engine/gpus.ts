@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { parseComputeApps, parseInventory, parseTopology } from '../../src/engine/gpus/parse.js'
 import { gpuProcesses, readGpus } from '../../src/engine/gpus.js'
+import { recordedNvidiaSmi } from '../helpers/nvidia-smi.js'
 
 const INVENTORY = `0, GPU-5a1b2c3d-0000-1111-2222-333344445555, NVIDIA H100 80GB HBM3, 81559 MiB
 1, GPU-6a1b2c3d-0000-1111-2222-333344445555, NVIDIA H100 80GB HBM3, 81559 MiB
@@ -61,14 +62,8 @@ t.test('a host', async t => {
     await writeFile(file, `#!/bin/sh\n${script}\n`, { mode: 0o700 })
     return file
   }
-  const answers = async (name: string, topology: string): Promise<string> => {
-    await writeFile(join(folder, `${name}.inventory`), INVENTORY)
-    await writeFile(join(folder, `${name}.topology`), topology)
-    return smi(
-      name,
-      `case "$1" in topo) cat ${folder}/${name}.topology ;; --query-gpu=*) cat ${folder}/${name}.inventory ;; *) echo 12, 3 MiB ;; esac`,
-    )
-  }
+  const answers = (name: string, topology: string): Promise<string> =>
+    recordedNvidiaSmi(folder, name, { inventory: INVENTORY, topology, apps: '12, 3 MiB\n' })
   const whole = await answers('whole', TOPOLOGY)
   t.match(
     await readGpus(whole),

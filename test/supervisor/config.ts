@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { ConfigError } from '../../supervisor/config/config-error.js'
-import { EXAMPLE } from '../../supervisor/config/example.js'
+import { exampleText } from '../../supervisor/config/example.js'
 import { loadConfig, pathFrom, readSecret } from '../../supervisor/config/load.js'
 import { ENVIRONMENT_NAMES } from '../../supervisor/config/schema.js'
 import { showConfig } from '../../supervisor/config/show.js'
@@ -27,8 +27,23 @@ t.test('an empty inventory has every default', t => {
 })
 
 t.test('the example is a valid inventory', t => {
-  const { config } = loadConfig(written(EXAMPLE), {})
+  const without = exampleText({ mode: 'cpu', reason: 'there is no card' })
+  t.match(
+    without,
+    /^# there is no card\. Here is a server with eight cards:$/m,
+    'and says why it is one of eight cards',
+  )
+  const { config } = loadConfig(written(without), {})
   t.equal(config.hosts[0]?.generators.length, 8)
+  const cards = [0, 1].map(index => ({ index, uuid: `GPU-${index}a`, name: 'NVIDIA H100', memoryMiB: 81_559 }))
+  t.same(
+    loadConfig(written(exampleText({ mode: 'gpu', gpus: cards })), {}).config.hosts[0]?.generators.map(g => g.gpus),
+    [
+      { generate: ['GPU-0a'], prove: [['GPU-0a']] },
+      { generate: ['GPU-1a'], prove: [['GPU-1a']] },
+    ],
+    'with the cards of this machine, by UUID',
+  )
   t.end()
 })
 
@@ -41,6 +56,26 @@ t.test('what is wrong is said in one sentence that names the place', t => {
       '[[hosts]]\nname = "a"\n[[hosts.generators]]\ngpu = 1',
       /hosts\.0\.generators\.0\.gpu/,
     ],
+    [
+      'an unknown key of gpus',
+      '[[hosts]]\nname = "a"\ngenerators = [{ gpus = { generate = [0], proof = [1] } }]',
+      /hosts\.0\.generators\.0\.gpus\.proof/,
+    ],
+    ['a card that is none', '[[hosts]]\nname = "a"\ngenerators = [{ gpus = ["cuda:0"] }]', /a card is a number.*UUID/],
+    [
+      'provers without a card to generate on',
+      '[[hosts]]\nname = "a"\ngenerators = [{ gpus = { generate = [], prove = [1] } }]',
+      /need at least one card each/,
+    ],
+    [
+      'a card that generates twice',
+      '[[hosts]]\nname = "a"\ngenerators = [{ gpus = [0] }, { gpus = [1, 0] }]',
+      /card 0 is to generate for two generators/,
+    ],
+    ['cores that are none', '[[hosts]]\nname = "a"\ngenerators = [{ cores = "0 to 7" }]', /written like 0-7,64-71/],
+    ['an unknown preset', '[[hosts]]\nname = "a"\npreset = "4B"', /hosts\.0\.preset/],
+    ['a preset beside generators', '[[hosts]]\nname = "a"\npreset = "4b"\ngenerators = [{}]', /not both/],
+    ['a preset for more cards', '[[hosts]]\nname = "a"\npreset = "30b"\ncards = 2', /"30b" needs 4 cards.* has 2/],
     ['a wrong type', '[chain]\nnetuid = "x"', /chain\.netuid/],
     ['a value out of range', '[policy]\npart_bytes = 1000', /policy\.part_bytes/],
     ['a word that is none of the choices', '[engine]\nname = "vllm9"', /engine\.name/],
@@ -54,6 +89,43 @@ t.test('what is wrong is said in one sentence that names the place', t => {
     t.notMatch((error as unknown as Error).message, /\n/, 'one line')
   }
   t.throws(() => loadConfig(join(folder, 'absent.toml'), {}), /there is no/)
+  t.end()
+})
+
+t.test('presets are the layouts of the guide’s table for eight cards', t => {
+  const of = (text: string) => loadConfig(written(`[[hosts]]\nname = "a"\n${text}`), {}).config.hosts[0]!.generators
+  // Model size, workers, GPUs per worker, generation batch, as printed there.
+  const table: [string, number, number, number][] = [
+    ['4b', 8, 1, 8],
+    ['8b', 8, 1, 4],
+    ['14b', 4, 2, 4],
+    ['30b', 2, 4, 2],
+    ['70b', 1, 8, 1],
+  ]
+  for (const [preset, workers, cards, batch] of table) {
+    const generators = of(`preset = "${preset}"`)
+    t.same(
+      [generators.length, ...new Set(generators.flatMap(g => [`${g.gpus.generate.length}/${g.batch}`]))],
+      [workers, `${cards}/${batch}`],
+      preset,
+    )
+    t.same(
+      generators.flatMap(g => g.gpus.generate),
+      [0, 1, 2, 3, 4, 5, 6, 7],
+      'every card once',
+    )
+    t.ok(
+      generators.every(g => g.gpus.prove.length === 1 && g.gpus.prove[0]!.join() === g.gpus.generate.join()),
+      'proofs on the same cards, by one worker',
+    )
+  }
+  t.match(of('preset = "8b-split"'), [{ gpus: { generate: [0, 1, 2, 3], prove: [[4], [5], [6], [7]] }, batch: 0 }])
+  t.match(of('preset = "14b"\ncards = 5'), [{ gpus: { generate: [0, 1] } }, { gpus: { generate: [2, 3] } }])
+  t.match(
+    of('generators = [{ gpus = { generate = ["GPU-1", 2], prove = [3, [4, 5]] } }]'),
+    [{ gpus: { generate: ['GPU-1', 2], prove: [[3], [4, 5]] }, batch: 0, cores: '' }],
+    'and anything else can be written out',
+  )
   t.end()
 })
 

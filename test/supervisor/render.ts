@@ -5,9 +5,12 @@ import { join } from 'node:path'
 import t from 'tap'
 import { hostOf } from '../../supervisor/compose.js'
 import { loadConfig } from '../../supervisor/config/load.js'
+import { seenMachine } from '../../supervisor/render/machine.js'
 import { bindingPrefix, type Probe, probeNuma } from '../../supervisor/render/numa.js'
-import { natsConfigText } from '../../supervisor/render/render.js'
+import { placeGenerators } from '../../supervisor/render/placement.js'
+import { natsConfigText, supervisorText } from '../../supervisor/render/render.js'
 import { renderSupervisor } from '../../supervisor/render/supervisord.js'
+import { EIGHT_A100, recordedNvidiaSmi } from '../helpers/nvidia-smi.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'grail-render-'))
 t.teardown(() => rmSync(folder, { recursive: true }))
@@ -37,17 +40,12 @@ t.test('numactl is probed once and degrades to cores, then to nothing, saying so
 
 t.test('a generator is bound as far as the host allows', t => {
   const cases: [string, Parameters<typeof bindingPrefix>[0], Probe['binding'], string][] = [
-    ['by node', { gpus: [0], cores: '', numa: 1 }, 'cores-and-memory', 'numactl --cpunodebind=1 --membind=1'],
-    ['by node, cores only', { gpus: [0], cores: '', numa: 1 }, 'cores', 'numactl --cpunodebind=1'],
-    [
-      'by cores and node',
-      { gpus: [0], cores: '0-7', numa: 0 },
-      'cores-and-memory',
-      'numactl --physcpubind=0-7 --membind=0',
-    ],
-    ['by cores', { gpus: [0], cores: '0-7' }, 'cores', 'numactl --physcpubind=0-7'],
-    ['not at all', { gpus: [0], cores: '', numa: 1 }, 'none', ''],
-    ['nothing was asked for', { gpus: [0], cores: '' }, 'cores-and-memory', ''],
+    ['by node', { cores: '', numa: 1 }, 'cores-and-memory', 'numactl --cpunodebind=1 --membind=1'],
+    ['by node, cores only', { cores: '', numa: 1 }, 'cores', 'numactl --cpunodebind=1'],
+    ['by cores and node', { cores: '0-7', numa: 0 }, 'cores-and-memory', 'numactl --physcpubind=0-7 --membind=0'],
+    ['by cores', { cores: '0-7' }, 'cores', 'numactl --physcpubind=0-7'],
+    ['not at all', { cores: '', numa: 1 }, 'none', ''],
+    ['nothing was asked for', { cores: '' }, 'cores-and-memory', ''],
   ]
   for (const [what, generator, binding, expected] of cases)
     t.equal(bindingPrefix(generator, { binding, said: '' }).join(' '), expected, what)
@@ -61,9 +59,11 @@ state = "state folder"
 name = "gpu1"
 roles = ["controller", "aggregator"]
 generators = [{ gpus = [0], numa = 0 }, { gpus = [2, 3], numa = 1 }, {}]`)
+  const host = hostOf(loaded, undefined)
   const text = renderSupervisor({
     config: loaded.config,
-    host: hostOf(loaded, undefined),
+    host,
+    placements: placeGenerators(host.generators, { mode: 'cpu', reason: 'nobody looked' }),
     node: '/usr/bin/node',
     program: '/opt/grail fleet/main.js',
     configFile: loaded.file,
@@ -76,8 +76,8 @@ generators = [{ gpus = [0], numa = 0 }, { gpus = [2, 3], numa = 1 }, {}]`)
     text,
     /\[program:generator-1\]\ncommand=numactl --cpunodebind=1 --membind=1 \/usr\/bin\/node '\/opt\/grail fleet\/main\.js' actor generator/,
   )
-  t.match(text, /environment=CUDA_VISIBLE_DEVICES="2,3",/)
-  t.match(text, /environment=CUDA_VISIBLE_DEVICES="",/, 'a CPU generator sees no card')
+  t.match(text, /environment=CUDA_DEVICE_ORDER="PCI_BUS_ID",CUDA_VISIBLE_DEVICES="2,3",/)
+  t.match(text, /CUDA_VISIBLE_DEVICES="",/, 'a CPU generator sees no card')
   t.notMatch(text, /password|secret/i)
   // The real supervisord is the judge of its file.
   const file = join(folder, 'supervisord.conf')
@@ -115,4 +115,47 @@ t.test('nats-server gets one file alone and one per host of a cluster', t => {
   t.match(text, /c:6222/)
   t.throws(() => natsConfigText(three, hostOf(three, 'x')), /names no server on host x/)
   t.end()
+})
+
+t.test('cards, cores and nodes come from this machine’s nvidia-smi', async t => {
+  const smi = await recordedNvidiaSmi(folder, 'nvidia-smi', EIGHT_A100)
+  const seen = await seenMachine(smi)
+  t.ok((seen.allowed?.length ?? 1) > 0, 'with the cores this process may run on')
+  const machine = { gpus: seen.gpus }
+  const loaded = inventory('[[hosts]]\nname = "gpu1"\npreset = "4b"')
+  const text = supervisorText(loaded, hostOf(loaded, 'gpu1'), [], machine)
+  t.match(
+    text,
+    /^; GPU 5: NVIDIA A100-SXM4-80GB, 80 GiB, GPU-5a1b2c3d-\S+; NUMA node 1, cores 32-63,96-127$/m,
+    'what was found is said at its head',
+  )
+  for (const index of [0, 7])
+    t.match(text, new RegExp(`CUDA_VISIBLE_DEVICES="GPU-${index}a1b2c3d-0000-1111-2222-333344445555"`), 'by UUID')
+
+  const host = hostOf(loaded, 'gpu1')
+  const bound = renderSupervisor({
+    config: loaded.config,
+    host,
+    placements: placeGenerators(host.generators, seen.gpus),
+    node: '/usr/bin/node',
+    program: '/opt/main.js',
+    configFile: loaded.file,
+    stateFolder: folder,
+    probe: () => BOTH,
+    local: [],
+  })
+  const commands = [...bound.matchAll(/\[program:generator-\d\]\ncommand=numactl (\S+ \S+) /g)].map(
+    ([, words]) => words,
+  )
+  t.equal(commands.length, 8, 'a generator for each card')
+  t.same(
+    [commands[0], commands[7]],
+    ['--physcpubind=0-7,64-71 --membind=0', '--physcpubind=56-63,120-127 --membind=1'],
+    'bound to cores of its own beside its card, and to their memory',
+  )
+
+  const none = await seenMachine(join(folder, 'absent'))
+  const blind = supervisorText(loaded, hostOf(loaded, 'gpu1'), [], none)
+  t.match(blind, /^; \S+ is not there, so no NVIDIA driver is installed: the CPU is used; cards, cores and/m)
+  t.match(blind, /CUDA_VISIBLE_DEVICES="7"/, 'without it the inventory’s word is taken')
 })
