@@ -3,31 +3,59 @@ import { busyTime } from '../../src/engine/server/busy.js'
 import { groupsInFlight, type InFlight } from '../../src/engine/server/in-flight.js'
 import { slots } from '../../src/engine/server/slots.js'
 
-/** Lets a server of this throughput (tokens/s by groups in flight) work until the limit has settled. */
+/** Lets a server of this throughput (tokens/s by groups in flight) finish so many groups. @returns the limit at each */
 function serve(pace: InFlight, rate: (groups: number) => number, groups: number): number[] {
   const limits: number[] = []
   let nowMs = 0
   for (let i = 0; i < groups; i++) {
     nowMs += (16 * 500 * 1_000) / rate(pace.limit())
     pace.finished(16 * 500, true, nowMs)
-    if (limits.at(-1) !== pace.limit()) limits.push(pace.limit())
+    limits.push(pace.limit())
   }
   return limits
 }
 
+/** Where it stands but for trials: the limit of most groups of the later half. */
+function settled(limits: number[]): number {
+  const later = limits.slice(limits.length / 2)
+  const counts = new Map<number, number>()
+  for (const limit of later) counts.set(limit, (counts.get(limit) ?? 0) + 1)
+  return [...counts].sort(([, a], [, b]) => b - a)[0]![0]
+}
+
 t.test('how many groups are generated at once', async t => {
-  const pace = groupsInFlight({ start: 2, most: 16 })
-  t.equal(pace.limit(), 2, 'starts as told')
-  const limits = serve(pace, groups => 1_000 * Math.min(groups, 6), 2_000)
-  t.ok(Math.max(...limits) <= 9 && pace.limit() >= 6 && pace.limit() <= 8, 'settles where more brings no more')
+  t.equal(groupsInFlight({ start: 2, most: 16 }).limit(), 2, 'starts as told')
+  const cases: [title: string, start: number, most: number, rate: (groups: number) => number, ends: number[]][] = [
+    ['is raised as long as more brings more', 2, 16, groups => 1_000 * Math.min(groups, 6), [6]],
+    ['is lowered, to a step from the fewest that bring as much', 12, 16, groups => 1_000 * Math.min(groups, 6), [6, 7]],
+    ['is lowered when more brings less', 8, 16, groups => 1_000 * Math.min(groups, 12 - groups), [5, 6]],
+    ['never exceeds the most', 2, 5, groups => 1_000 * groups, [5]],
+    ['stays at one when one fills the server', 1, 16, () => 1_000, [1]],
+  ]
+  for (const [title, start, most, rate, ends] of cases) {
+    const limits = serve(groupsInFlight({ start, most }), rate, 6_000)
+    t.ok(ends.includes(settled(limits)), `${title}: ${settled(limits)}`)
+    t.ok(
+      limits.every(limit => limit >= 1 && limit <= most),
+      '… and stays between one and the most',
+    )
+  }
+  const trials = serve(groupsInFlight({ start: 6, most: 16 }), groups => 1_000 * Math.min(groups, 6), 20_000)
+  const astray = trials.slice(10_000).filter(limit => limit !== 6).length
+  t.ok(astray / 10_000 < 0.1, 'trials become rare when they come to nothing')
 
-  const growing = groupsInFlight({ start: 2, most: 5 })
-  serve(growing, groups => 1_000 * groups, 2_000)
-  t.equal(growing.limit(), 5, 'never exceeds the most')
+  const other = groupsInFlight({ start: 2, most: 16 })
+  serve(other, groups => 1_000 * Math.min(groups, 4), 3_000)
+  t.equal(
+    settled(serve(other, groups => 1_000 * Math.min(groups, 10), 20_000)),
+    10,
+    'another checkpoint, whose groups are shorter: more again',
+  )
 
+  const growing = groupsInFlight({ start: 5, most: 5 })
   t.equal(growing.outOfMemory(), 2, 'out of memory: half as many')
-  serve(growing, groups => 1_000 * groups, 5_000)
-  t.equal(growing.limit(), 4, '… and never again as many as did not fit')
+  const after = serve(growing, groups => 1_000 * groups, 6_000)
+  t.equal(Math.max(...after), 4, '… and never again as many as did not fit')
   const alone = groupsInFlight({ start: 1, most: 1 })
   t.equal(alone.outOfMemory(), 1, 'one group stays')
 

@@ -110,8 +110,10 @@ export async function endServer(
     const holders = await options.gpuProcesses()
     const left = pids.filter(pid => holders?.has(pid))
     if (left.length === 0) return
-    if (waited >= MEMORY_MS)
-      return options.onHeld(`the driver still lists processes ${left.join(', ')} after ${MEMORY_MS / 1_000} s`)
+    if (waited >= MEMORY_MS) {
+      options.onHeld(`the driver still lists processes ${left.join(', ')} after ${MEMORY_MS / 1_000} s`)
+      return
+    }
     await sleep(MEMORY_POLL_MS)
   }
 }

@@ -9,23 +9,30 @@ export interface InFlight {
 
 /** A higher limit has to bring this much more throughput, or it is taken back: every group more waits longer. */
 const WORTH_IT = 1.03
-/** A step up, as a share of the limit; at least one group. */
+/** A lower one may cost this share and no more, all steps down together: little by little much would be lost. */
+const KEPT = 0.99
+/** A step, as a share of the limit; at least one group. */
 const STEP = 0.25
 /** Groups a measurement takes, in multiples of the limit: fewer say more about their lengths than about the server. */
 const ROUNDS = 3
 const FEWEST_MEASURED = 12
-/** Measurements at an unchanged limit before a step up is tried again: the work of another checkpoint may differ. */
-const HOLD = 10
+/** Measurements at an unchanged limit before another one is tried again: the work of another checkpoint may differ. */
+const FIRST_HOLD = 10
+/** A trial that comes to nothing costs some throughput, so each waits twice as long as the one before, up to this. */
+const LONGEST_HOLD = 80
 
 /**
- * Climbs from `start` towards `most` as long as more groups in flight give more tokens per second, and steps back to the
- * best limit when they do not.
+ * Climbs from `start` towards `most` as long as more groups in flight give more tokens per second, and back to a lower
+ * one that gives as many: where it stands, a step up brought nothing and a step down cost something.
  */
 export function groupsInFlight({ start, most }: { start: number; most: number }): InFlight {
   let limit = Math.max(1, Math.min(start, most))
   let ceiling = Math.max(1, most)
+  /** What is given up again if the trial that is running comes to nothing. */
   let before: { limit: number; rate: number } | undefined
+  let up = true
   let hold = 0
+  let nextHold = FIRST_HOLD
   /** Groups whose generation began under another limit are not measured. */
   let skip = limit
   let measured: { groups: number; tokens: number; sinceMs: number } | undefined
@@ -36,22 +43,36 @@ export function groupsInFlight({ start, most }: { start: number; most: number })
     measured = undefined
   }
 
+  function rest(): void {
+    before = undefined
+    up = !up
+    hold = nextHold
+    nextHold = Math.min(LONGEST_HOLD, nextHold * 2)
+  }
+
   function judge(rate: number): void {
-    if (before && limit > before.limit && rate < before.rate * WORTH_IT) {
-      const back = before.limit
-      before = undefined
-      hold = HOLD
-      change(back)
-      return
-    }
     measured = undefined
+    if (before) {
+      const worth = up ? rate >= before.rate * WORTH_IT : rate >= before.rate * KEPT
+      if (!worth) {
+        const back = before.limit
+        rest()
+        change(back)
+        return
+      }
+      nextHold = FIRST_HOLD
+    }
     if (hold > 0) {
       hold--
       return
     }
-    const next = Math.min(ceiling, limit + Math.max(1, Math.round(limit * STEP)))
-    if (next === limit) return
-    before = { limit, rate }
+    const step = Math.max(1, Math.round(limit * STEP))
+    const next = up ? Math.min(ceiling, limit + step) : Math.max(1, limit - step)
+    if (next === limit) {
+      rest()
+      return
+    }
+    before = { limit, rate: !up && before ? Math.max(before.rate, rate) : rate }
     change(next)
   }
 
@@ -81,7 +102,9 @@ export function groupsInFlight({ start, most }: { start: number; most: number })
     outOfMemory() {
       ceiling = Math.max(1, limit - 1)
       before = undefined
-      hold = HOLD
+      up = true
+      hold = FIRST_HOLD
+      nextHold = FIRST_HOLD
       change(Math.max(1, Math.floor(limit / 2)))
       return limit
     },
