@@ -56,8 +56,13 @@ async function open(desk: Desk, ledger: Ledger, hash: string, head: Head): Promi
     return
   }
   const randomness = await parts.randomness(hash, signal)
-  await ensureClaims(desk, window, epoch)
   if (isOver(ledger) || clock.now() >= timers.drainEndMs) return
+  await ensureClaims(desk, window, epoch)
+  if (isOver(ledger)) {
+    // It ended, and was forgotten, while its bucket was being made: nobody else would drop it.
+    await dropClaimBucket(broker, claimsOf(window, epoch), { signal })
+    return
+  }
   await announce(
     broker,
     opened,

@@ -3,6 +3,7 @@ import { decodePresence } from '../../actors/presence.js'
 import { FLEET } from '../../actors/streams.js'
 import { watchPresence } from '../../nats/index.js'
 import { windowEnd, windowOf } from '../../src/window/block.js'
+import { actorLog } from '../helpers/actor-log.js'
 import { invariants } from '../helpers/invariants.js'
 import { natsServerAbsent, until } from '../helpers/nats-server.js'
 import { becomes } from '../helpers/outcome.js'
@@ -136,32 +137,20 @@ async function marginOf(world: World, window: number): Promise<number> {
   return (deadlines.at(-1) ?? Number.NaN) - away.payload.timers.deadlineMs
 }
 
-/** Reads the controller's log from where the last question stopped. */
+/** To which node the controller is connected, by its log. */
 function controllerLog(world: World) {
-  const { lines } = world.actor('controller')
-  let read = 0
-  const says = async (...patterns: RegExp[]) => {
-    await until(`the controller says ${patterns.join(' and ')}`, () => {
-      const at = lines.findIndex((line, i) => i >= read && patterns.every(pattern => pattern.test(line)))
-      if (at < 0) return undefined
-      read = at + 1
-      return true
-    })
-  }
-  const connected = (node?: number) => [
-    /"msg":"chain connected"/,
-    new RegExp(node === undefined ? '' : (world.nodes().urls[node] as string)),
-  ]
+  const { says, last } = actorLog(world.actor('controller'))
+  const CONNECTED = /"msg":"chain connected"/
+  const nodeOf = (node?: number) => new RegExp(node === undefined ? '' : (world.nodes().urls[node] as string))
   return {
     says,
-    connects: (node?: number) => says(...connected(node)),
+    connects: (node?: number) => says(CONNECTED, nodeOf(node)),
     /** Sees to it that this node is the one it is connected to: a busy moment may have driven it to the other. */
     async connectedTo(node: number): Promise<void> {
-      const last = lines.findLast(line => connected().every(pattern => pattern.test(line)))
-      if (last && connected(node).every(pattern => pattern.test(last))) return
+      if (nodeOf(node).test(last(CONNECTED) ?? '')) return
       const other = world.nodes().proxies[1 - node]
       await other?.kill()
-      await says(...connected(node))
+      await says(CONNECTED, nodeOf(node))
       await other?.restart()
     },
   }
