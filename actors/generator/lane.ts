@@ -4,6 +4,7 @@ import type { Windows } from '../windows.js'
 import type { Desk } from './desk.js'
 import type { Equipment, Loan } from './equipment.js'
 import { isMineable } from './last-claim.js'
+import { claimingAhead } from './next-index.js'
 import { taking } from './take.js'
 import { work } from './work.js'
 
@@ -23,7 +24,7 @@ export interface LaneParts {
   busy(now: boolean): void
 }
 
-/** One lane: claim an index, make its group, hand it to staging, again; it ends with the signal, when all is staged. */
+/** One lane: claim an index, make its group, hand it to staging, again, the next index claimed meanwhile; it ends with the signal, when all is staged. */
 export async function runLane(
   desk: Desk,
   lane: number,
@@ -31,7 +32,7 @@ export async function runLane(
 ): Promise<void> {
   const { parts, pace, signal } = desk
   const { clock, log } = parts
-  const take = taking(desk, lane)
+  const indices = claimingAhead(desk, taking(desk, lane))
   const staging = new Set<Promise<void>>()
   let failures = 0
 
@@ -45,17 +46,20 @@ export async function runLane(
       const mayRun = lane < (loan?.shop.engine.inFlight?.() ?? Number.POSITIVE_INFINITY)
       if (!window || !loan || !mayRun || !isMineable(window, pace, clock.now())) {
         busy(false)
+        indices.giveBack()
         loan?.giveBack()
         await changed.wait(IDLE_MS, signal)
         continue
       }
       busy(true)
-      const index = await take(window)
+      const index = await indices.next(window)
       if (index === undefined) continue
+      indices.ahead(window)
       const worked = await work(desk, window, loan.shop, index)
       if (worked === 'stopped') continue
       if (typeof worked === 'object' && 'distrust' in worked) equipment.distrust(loan.shop, worked.distrust)
       if (worked === 'failed' || 'distrust' in worked) {
+        indices.giveBack()
         loan.giveBack()
         // A broken engine must not eat the window's indices: each failure waits twice as long as the one before.
         await clock.sleep(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures++), signal)

@@ -3,7 +3,7 @@ import { isOver, type OpenWindow } from '../windows.js'
 import type { Pace } from './pace.js'
 
 /** How long a group is expected to take, ms: the own p90; before the first group the fleet's, which lies between the moments claims close and draining ends. */
-function expectedMs({ timers }: OpenWindow, pace: Pace): number {
+export function expectedMs({ timers }: OpenWindow, pace: Pace): number {
   return pace.groupMs() ?? timers.drainEndMs - timers.claimsCloseMs
 }
 

@@ -1,0 +1,64 @@
+import type { OpenWindow } from '../windows.js'
+import type { Desk } from './desk.js'
+import { expectedMs, isMineable } from './last-claim.js'
+import type { Take } from './take.js'
+
+/**
+ * Part of a group's expected time after which the next index is claimed. Groups seldom end sooner; and an index that lies
+ * ready for longer is only one more to take back from a generator that dies.
+ */
+const AHEAD_AT = 0.5
+
+/** One lane's indices. The next one is claimed while the engine is still busy, so that it does not wait for the broker. */
+export interface NextIndex {
+  /** The index that was claimed ahead in this window, else a new one. Resolves and throws as `Take` does. */
+  next: Take
+  /** A group begins now: half way through it the index of its successor is claimed, if there will be time for that one. */
+  ahead(window: OpenWindow): void
+  /** Leaves what was claimed ahead to other generators: this one will not come to it soon. */
+  giveBack(): void
+}
+
+/** @param take how an index is taken; it lists it as in flight */
+export function claimingAhead({ parts, inFlight, pace, signal }: Desk, take: Take): NextIndex {
+  const { clock } = parts
+  let held: { window: OpenWindow; index: Promise<number | undefined>; cancel: AbortController } | undefined
+
+  async function halfWay(window: OpenWindow, canceled: AbortSignal): Promise<number | undefined> {
+    const groupMs = expectedMs(window, pace)
+    await clock.sleep(groupMs * AHEAD_AT, canceled)
+    if (canceled.aborted) return undefined
+    return isMineable(window, pace, clock.now() + groupMs * (1 - AHEAD_AT)) ? take(window) : undefined
+  }
+
+  const nextIndex: NextIndex = {
+    async next(window) {
+      const ready = held
+      if (ready?.window !== window) nextIndex.giveBack()
+      held = undefined
+      if (ready?.window !== window) return take(window)
+      ready.cancel.abort()
+      // What went wrong ahead of time goes wrong again, or does not: that is the answer that counts.
+      return (await ready.index.catch(() => undefined)) ?? take(window)
+    },
+
+    ahead(window) {
+      nextIndex.giveBack()
+      const cancel = new AbortController()
+      const index = halfWay(window, AbortSignal.any([signal, cancel.signal]))
+      index.catch(() => {})
+      held = { window, index, cancel }
+    },
+
+    giveBack() {
+      const left = held
+      held = undefined
+      left?.cancel.abort()
+      left?.index.then(
+        index => index !== undefined && inFlight.end(left.window, index),
+        () => {},
+      )
+    },
+  }
+  return nextIndex
+}
