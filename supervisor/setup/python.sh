@@ -38,7 +38,9 @@ fi
 exec 9<"$folder/requirements.txt"
 flock 9
 
-wanted=$({ cat "$folder"/requirements*.txt; "$python" -c 'import sys; print(sys.version, sys.base_prefix)'; echo "$venv $variant"; } | sha256sum | cut -d' ' -f1)
+files=("$folder/requirements.txt" "$folder/requirements-model.txt" "$folder/requirements-$variant.txt")
+if [ "$variant" = cpu ]; then files+=("$folder/requirements-cpu-pypi.txt"); fi
+wanted=$({ cat "${files[@]}"; "$python" -c 'import sys; print(sys.version, sys.base_prefix)'; echo "$venv $variant"; } | sha256sum | cut -d' ' -f1)
 [ "$(cat "$venv/stamp" 2>/dev/null)" = "$wanted" ] && exit 0
 
 log=$(mktemp)
@@ -60,8 +62,8 @@ pip_install() {
 }
 
 if [ "$variant" = cuda ]; then
-  echo "        torch for CUDA, some 4 GB to download"
-  pip_install -r "$folder/requirements-cuda.txt"
+  echo "        torch for CUDA, some 3 GB to download"
+  pip_install --no-deps -r "$folder/requirements-cuda.txt"
 elif [ -n "$cpu_index" ]; then
   pip_install --no-deps --index-url "$cpu_index" -r "$folder/requirements-cpu.txt"
 elif [ "$(uname -m)" = x86_64 ]; then
@@ -79,3 +81,6 @@ if ! "$venv/bin/python" -c 'import torch, transformers, gguf, msgpack, xxhash, a
   exit 1
 fi
 echo "$wanted" >"$venv/stamp"
+if [ "$variant" = cuda ] && ! "$venv/bin/python" -c 'import flash_attn' 2>/dev/null; then
+  echo "        flash-attn, which validators prove with, is still to be installed: see docs/gpu.md"
+fi
