@@ -92,3 +92,31 @@ await t.test('only the signal makes it fail', async t => {
   stop.abort(new Error('enough'))
   await t.rejects(asked, { message: 'enough' })
 })
+
+await t.test(
+  'drand has 2 s, and so have the pulses; whatever the source, it is 64 hex characters without 0x',
+  async t => {
+    const dev = await startDevChain()
+    const chain = openChain({ endpoints: [dev.url] })
+    t.teardown(async () => {
+      await chain.close()
+      await dev.close()
+    })
+    const { url } = await base(t, { body: PULSE })
+    const limits = t.capture(AbortSignal, 'timeout', AbortSignal.timeout)
+    const found = [
+      await beaconOf(HASH, { bases: [url], signal }),
+      await beaconOf(HASH, { bases: [], link: chain.link, signal }),
+      await beaconOf(HASH, { bases: [], signal }),
+    ]
+    t.same(
+      limits().map(({ args }) => args),
+      [[2_000], [2_000]],
+    )
+    t.same(
+      found.map(({ source }) => source),
+      ['drand', 'chain', 'hash'],
+    )
+    for (const { source, randomness } of found) t.match(randomness, /^[0-9a-f]{64}$/, source)
+  },
+)

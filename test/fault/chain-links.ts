@@ -171,6 +171,18 @@ await t.test('a chain with another genesis or runtime is refused with what to co
   }
 })
 
+await t.test('who has no time for the metadata does not wait for it, and it comes for others', async t => {
+  const { chain, events, proxies } = await scene(t, 1, { pingMs: 60_000, requestMs: 60_000, stallMs: 60_000 })
+  await events.next('best')
+  const link = await chain.link(never)
+  proxies[0].delay(500)
+  const enough = new AbortController()
+  const asked = link.api(enough.signal)
+  enough.abort(new Error('enough'))
+  await t.rejects(asked, { message: 'enough' })
+  t.ok((await link.api(never)).isConnected)
+})
+
 await t.test('an endpoint that does not speak JSON-RPC, or nothing at all, is a reason like any other', async t => {
   const chain = openChain({ endpoints: ['ws://127.0.0.1:1'], ...QUICK })
   const events = watchEvents(chain)

@@ -145,3 +145,38 @@ await t.test('a link lost in mid-window and back after W+30: the client goes on 
   t.equal(windowOf(dev.head().number), windowEnd(W))
   t.equal(await chain.hash(windowEnd(W), signal), dev.hash(windowEnd(W)))
 })
+
+await t.test('a final hash is the word of the node that is asked, not of the one before it', async t => {
+  // Two nodes of one chain, on different forks of W; only the first is so far that W is final.
+  let now = 1_800_000_000_000
+  const nodes = await Promise.all(
+    [2, 1_000].map(finalityLag => startDevChain({ startBlock: W - 2, seed: 'same', finalityLag, now: () => now })),
+  )
+  const [first, second] = nodes as [DevChain, DevChain]
+  const proxy = await tcpProxy(first.port)
+  const chain = openChain({ endpoints: [`ws://127.0.0.1:${proxy.port}`, second.url], ...QUICK })
+  const events = watchEvents(chain)
+  t.teardown(async () => {
+    events.stop()
+    await chain.close()
+    await proxy.close()
+    for (const node of nodes) await node.close()
+  })
+  await events.next('up')
+  t.equal(await chain.finalHash(W, signal), undefined, 'not before the block is there')
+  for (let block = 0; block < 8; block++) {
+    now += 12_000
+    first.newBlock()
+    second.newBlock()
+  }
+  second.reorg(second.head().number - W + 1)
+  await events.next('final', ({ number }) => number >= W)
+  t.equal(await chain.finalHash(W, signal), first.hash(W))
+  await proxy.kill()
+  await events.next('up', ({ endpoint }) => endpoint === second.url)
+  t.equal(await chain.hash(W, signal), second.hash(W))
+  t.not(second.hash(W), first.hash(W))
+  t.equal(await chain.finalHash(W, signal), undefined, 'the second node may still take its W back')
+  second.setFinalityLag(2)
+  t.equal(await chain.finalHash(W, signal), second.hash(W))
+})
