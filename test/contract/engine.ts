@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -35,6 +35,7 @@ const promptIds = Int32Array.from({ length: 50 }, (_, i) => 3 + ((i * 7) % 250))
 const folder = await mkdtemp(join(tmpdir(), 'engine-'))
 t.teardown(() => rm(folder, { recursive: true, force: true }))
 
+const logOf = (name: string): string => join(folder, 'log', `${name}.server.log`)
 /** Engines that generate on a server: a process stands in for it and samples from the checkpoint it is given. */
 const server = await standInServer(folder)
 const served = (name: string): ServedOptions => ({
@@ -42,6 +43,7 @@ const served = (name: string): ServedOptions => ({
   stateFolder: join(folder, 'state'),
   start: { program: server.program, env: server.env },
   provers: [{ python: workerPython, device: 'cpu', threads: 1 }],
+  logFile: { file: logOf(name), bytes: 1_000_000, backups: 1 },
 })
 
 interface Implementation {
@@ -260,6 +262,12 @@ for (const { name, skip, open, checkpoints } of implementations)
       await engine.close()
       await engine.close()
       await t.rejects(engine.generate(ask(), never), { name: 'EngineError' }, 'it gives no more groups')
+      if (name === 'sglang' || name === 'vllm')
+        t.match(
+          await readFile(logOf(name), 'utf8'),
+          /^listens \d+/m,
+          'and its server’s lines are in a file of their own',
+        )
     })
   })
 

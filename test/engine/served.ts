@@ -136,6 +136,23 @@ await t.test('sglang', { skip: workerPythonAbsent }, async t => {
     t.equal((await Promise.all(groups)).length, 4)
   })
 
+  await t.test('groups in flight are measured', async t => {
+    // As many callers as it says, each with one group after the other: the server is always full.
+    const before = engine.status!().groups.limit
+    let raised = false
+    const caller = async (): Promise<void> => {
+      for (let groups = 0; groups < 20 && !raised; groups++) {
+        await engine.generate(ask({ generation: { ...generation, maxTokens: 32 } }), never)
+        raised = engine.status!().groups.limit > before
+      }
+    }
+    await Promise.all(Array.from({ length: engine.inFlight!() }, caller))
+    t.ok(raised, 'and more are tried when enough of them were')
+    t.equal(engine.inFlight!(), engine.status!().groups.limit + 2, 'which is what a caller is told')
+    const { busyMs, ofMs } = engine.status!().generation
+    t.ok(busyMs > 0 && busyMs <= ofMs, 'and how long the server had work is known')
+  })
+
   await t.test('what the server may answer', async t => {
     const cases: [trouble: Parameters<typeof stand.set>[0]['trouble'], next: 'never' | 'later', message: RegExp][] = [
       ['garbage', 'later', /not JSON: <html>busy.*\(attempt 3\)/],
