@@ -24,7 +24,8 @@ export function lookAhead({ parts, ledgers, signal }: Desk): (window: number) =>
     const found = await parts.checkpoint(window + WINDOW_BLOCKS, signal)
     // A later epoch may have been opened while the bucket was listed.
     const ledger = ledgers.newestOf(window)
-    if (typeof found === 'string' || !ledger?.opened) return
+    if (typeof found === 'string') return parts.log.debug({ window, why: found }, 'the next checkpoint is not known')
+    if (!ledger?.opened) return
     const checkpoint = nameOf(found)
     const known = ledger.next ?? ledger.opened.checkpoint
     if (checkpoint.window === known.window && checkpoint.weightsHash === known.weightsHash) return

@@ -14,7 +14,7 @@ export function weightsKey({ window, weightsHash }: Pick<CheckpointName, 'window
 export function otherWeights({ engine, facts }: Workshop, { metadata, weightsHash }: Checkpoint): string | undefined {
   if (facts.checkpointWindow !== metadata.window)
     return `the engine holds checkpoint ${facts.checkpointWindow} instead of ${metadata.window}`
-  // A rehearsal has no weights, whatever files lie beside its tokenizer.
+  // A rehearsal repeats what it was told: nothing is read from the files beside its tokenizer.
   const wanted = (metadata.weightsHash || (engine.rehearsal ? '' : weightsHash) || '').toLowerCase()
   if (facts.weightsHash === '' && !engine.rehearsal)
     return `the engine does not say which weights it holds: checkpoint ${metadata.window} cannot be told from another`

@@ -60,7 +60,8 @@ export function rehearsalEngine(options: RehearsalOptions = {}): Engine {
     const facts: ModelFacts = {
       checkpointWindow: metadata.window,
       modelName: metadata.modelName,
-      weightsHash: '',
+      // It has no weights of its own: its groups are those of whatever checkpoint they rehearse.
+      weightsHash: metadata.weightsHash,
       eosTokenId: vocabulary.eosTokenId,
       vocabSize: vocabulary.vocabSize,
       maxPositions: vocabulary.maxPositions,

@@ -161,7 +161,7 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
   /** @throws EngineError why no group can be made now */
   function requireHeld(): Held {
     if (closing.signal.aborted) throw new EngineError('the engine is closed', 'never')
-    if (refused !== undefined) throw new EngineError(refused, 'never')
+    if (refused !== undefined) throw new OtherWeights(refused)
     if (!held) throw new EngineError('no checkpoint is loaded yet: wait for load()', 'later', { retryAfterMs: 1_000 })
     return held
   }

@@ -25,13 +25,15 @@ import { startTwoNodes, type TwoNodes } from './two-nodes.js'
 
 export interface WorldOptions {
   generators?: number
+  /** On the host `spare`; `actors` names those that are started. */
+  spareGenerators?: number
   /** 30 of them are a window. Deadline, margins and tail take 10 s of it: 600 ms leave 8 s to mine in. */
   blockMs?: number
   paceMs?: number
   /** Milliseconds per group of single generators. */
   paceOf?: Record<string, number>
   maxTokens?: number
-  /** Mines with the checkpoints of a trainer: its bucket is the folder `trainer`, filled by `publish` before anything starts. */
+  /** Mines with the checkpoints of a trainer: its bucket is the folder `trainer`, filled by `publish` before anything starts. Each host keeps copies of its own. */
   publish?: (bucket: Bucket, checkpointFolder: string) => Promise<void>
   /** Text of the [bucket] section; default: a folder. */
   bucket?: string
@@ -146,7 +148,7 @@ cold = "rehearsal"
 [bucket]
 ${options.bucket ?? 'kind = "dir"\nfolder = "bucket"\nrehearsal = true'}
 [checkpoint]
-${options.publish ? 'source = "trainer"\ntrainer_folder = "trainer"' : 'folder = "checkpoint"'}
+${options.publish ? `source = "trainer"\ntrainer_folder = "trainer"\ncache = "cache-${name.split('@')[1] ?? FIRST_HOST}"` : 'folder = "checkpoint"'}
 [engine]
 name = "rehearsal"
 pace_ms = ${options.paceOf?.[name] ?? options.paceMs ?? 600}
@@ -160,7 +162,7 @@ ${'[[hosts.generators]]\n'.repeat(options.generators ?? 3)}
 [[hosts]]
 name = "spare"
 roles = ["controller", "aggregator", "uploader"]
-`
+${'[[hosts.generators]]\n'.repeat(options.spareGenerators ?? 0)}`
 
 export async function startWorld(t: Teardown, options: WorldOptions = {}): Promise<World> {
   const { generators = 3, blockMs = 600, maxTokens = 64 } = options
