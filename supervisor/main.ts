@@ -48,6 +48,10 @@ const VERBS: Record<string, Verb> = {
     does: "list and fetch a hotkey's window files",
     run: async (a, io) => (await import('./commands/download.js')).downloadCommand(a, io),
   },
+  cluster: {
+    does: 'measure the NATS servers of the inventory: cluster bench',
+    run: async (a, io) => (await import('./commands/cluster.js')).clusterCommand(a, io),
+  },
   wallet: {
     does: 'make a wallet for rehearsals: wallet new',
     run: async (a, io) => (await import('./commands/wallet.js')).walletCommand(a, io),
