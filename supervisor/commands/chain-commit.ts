@@ -23,16 +23,17 @@ export async function commitVerb(verb: ChainVerb): Promise<number> {
   })
   const options = { link: chain.link, netuid, signer, text, signal }
   const { uid, onChain, differs } = await checkCommitment(options)
+  const { account_id: bucket, read_access_key_id: key } = config.bucket
+  const old = onChain?.bytes && parseReadCommitment(Buffer.from(onChain.bytes).toString('utf8'))
   const say = (outcome: string, block: number | undefined, line: string): number => {
-    io.out(verb.json ? JSON.stringify({ outcome, hotkey: signer.ss58, uid, netuid, block }) : line)
+    const facts = { outcome, hotkey: signer.ss58, uid, netuid, bucket, before: old?.accountId ?? null, block }
+    io.out(verb.json ? JSON.stringify({ ...facts, block: block ?? null }) : line)
     return outcome === 'declined' ? 1 : 0
   }
   const who = `${signer.ss58} (uid ${uid} of subnet ${netuid})`
   if (!differs) {
     return say('unchanged', onChain?.block, `${who} has these credentials on chain since block ${onChain?.block}`)
   }
-  const { account_id: bucket, read_access_key_id: key } = config.bucket
-  const old = onChain?.bytes && parseReadCommitment(Buffer.from(onChain.bytes).toString('utf8'))
   const change = `${who}: bucket ${old?.accountId ?? 'none'} → ${bucket}, read key ${masked(old?.readAccessKeyId ?? 'none')} → ${masked(key)}`
   if (verb.dryRun) return say('dry-run', undefined, `would commit for ${change}`)
   if (!verb.json) io.err(`commit for ${change}; key and secret become public`)

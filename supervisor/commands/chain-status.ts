@@ -2,7 +2,9 @@ import type { Head } from '../../src/chain/chain.js'
 import { readCommitment, readHotkey, readUid } from '../../src/chain/reads.js'
 import { parseReadCommitment } from '../../src/protocol/read-credentials.js'
 import { readAddress } from '../../src/wallet/address.js'
+import { publicKeyOf } from '../../src/wallet/sr25519.js'
 import { windowOf } from '../../src/window/block.js'
+import { ConfigError } from '../config/config-error.js'
 import { pathFrom } from '../config/load.js'
 import type { ChainVerb } from './chain.js'
 
@@ -18,7 +20,7 @@ export async function statusVerb(verb: ChainVerb): Promise<number> {
   const final = await chain.finalized(signal)
   const { wallet } = loaded.config
   const place = { path: pathFrom(loaded.folder, wallet.path), cold: wallet.cold, hot: wallet.hot }
-  const hotkey = verb.hotkey ?? (await readAddress(place))
+  const hotkey = verb.hotkey === undefined ? await readAddress(place) : checked(verb.hotkey)
   const uid = hotkey === undefined ? undefined : await readUid(link, netuid, hotkey, { signal })
   const trainer = await readHotkey(link, netuid, TRAINER_UID, { signal })
   const report = {
@@ -34,15 +36,17 @@ export async function statusVerb(verb: ChainVerb): Promise<number> {
     hotkey,
     uid,
     bucket: hotkey === undefined ? undefined : await bucketOf(verb, hotkey),
+    // Another hotkey's bucket is not this inventory's.
+    wanted: verb.hotkey === undefined ? loaded.config.bucket.account_id : '',
     trainer,
     trainerBucket: trainer === undefined ? undefined : await bucketOf(verb, trainer),
   }
-  if (verb.json) io.out(JSON.stringify(report))
+  if (verb.json) io.out(JSON.stringify(report, (_, value) => value ?? null))
   else for (const line of lines(report)) io.out(line)
   return hotkey !== undefined && uid === undefined ? 1 : 0
 }
 
-type Report = Record<'endpoint' | 'genesis' | 'bestHash', string> &
+type Report = Record<'endpoint' | 'genesis' | 'bestHash' | 'wanted', string> &
   Record<'spec' | 'best' | 'ageSeconds' | 'final' | 'window' | 'netuid', number> & {
     hotkey: string | undefined
     uid: number | undefined
@@ -63,9 +67,24 @@ function lines(report: Report): string[] {
     `endpoint  ${report.endpoint}, spec ${report.spec}, genesis ${report.genesis}`,
     `head      block ${report.best}, ${report.ageSeconds} s old; final ${report.final}; window ${report.window}`,
     `hotkey    ${place}`,
-    `bucket    ${report.bucket ?? 'none committed: run "grail chain commit"'}`,
+    ...(hotkey === undefined ? [] : [`bucket    ${bucketText(report)}`]),
     `trainer   ${report.trainer ?? `uid ${TRAINER_UID} is free`}, bucket ${report.trainerBucket ?? 'none committed'}`,
   ]
+}
+
+function bucketText({ bucket, wanted }: Report): string {
+  if (bucket === undefined) return `none committed${wanted === '' ? '' : ': run "grail chain commit"'}`
+  if (wanted === '' || wanted === bucket) return bucket
+  return `${bucket}, but this inventory has ${wanted}: run "grail chain commit"`
+}
+
+function checked(ss58: string): string {
+  try {
+    publicKeyOf(ss58)
+    return ss58
+  } catch {
+    throw new ConfigError(`--hotkey ${ss58}: an ss58 address is needed`)
+  }
 }
 
 /** Name of the committed bucket: with R2, the account id. */

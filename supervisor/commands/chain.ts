@@ -72,12 +72,16 @@ export async function chainCommand(
   const { ChainError } = await import('../../src/chain/chain-error.js')
   const chain = openChain({ endpoints, ...(genesis === '' ? {} : { genesis }) })
   const failures: string[] = []
-  const listening = listen(chain, failures, signal)
+  const seconds = CONNECT_LIMIT_MS / 1000
+  const listening = listen(chain, signal, why => {
+    // A person waits: the first reason is told at once, the last one at the end.
+    if (failures.push(why) === 1 && !values.json) io.err(`${why}; trying for ${seconds} s`)
+  })
   try {
     await chain.link(AbortSignal.any([signal, AbortSignal.timeout(CONNECT_LIMIT_MS)])).catch((error: unknown) => {
       if (error instanceof ChainError || signal.aborted) throw error
       const why = failures.at(-1) ?? 'no endpoint answers'
-      throw new ChainError('not-connected', `no chain within ${CONNECT_LIMIT_MS / 1000} s: ${why}`, 'later')
+      throw new ChainError('not-connected', `no chain within ${seconds} s: ${why}`, 'later')
     })
     return await verb({
       loaded,
@@ -95,6 +99,6 @@ export async function chainCommand(
   }
 }
 
-async function listen(chain: PolkadotChain, failures: string[], signal: AbortSignal): Promise<void> {
-  for await (const event of chain.events(signal)) if (event.kind === 'down') failures.push(event.why)
+async function listen(chain: PolkadotChain, signal: AbortSignal, onDown: (why: string) => void): Promise<void> {
+  for await (const event of chain.events(signal)) if (event.kind === 'down') onDown(event.why)
 }

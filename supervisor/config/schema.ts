@@ -27,9 +27,15 @@ const nats = z.strictObject({
 })
 
 const chain = z.strictObject({
-  endpoints: z.array(z.string()).min(1).default(['wss://entrypoint-finney.opentensor.ai:443']),
+  endpoints: z
+    .array(z.string().regex(/^wss?:\/\/\S+$/, 'an address that begins with wss:// or ws:// is needed'))
+    .min(1)
+    .default(['wss://entrypoint-finney.opentensor.ai:443']),
   /** Refuse any chain with another genesis hash; '' takes what is there. */
-  genesis: z.string().default(''),
+  genesis: z
+    .string()
+    .regex(/^(0x[0-9a-f]{64})?$/i, "0x and 64 hex digits are needed, or '' for any chain")
+    .default(''),
   netuid: z.number().int().min(0).max(65_535).default(81),
   /** A head older than this is a stall: the connection is replaced. */
   stall_ms: ms.default(45_000),

@@ -82,6 +82,28 @@ await t.test('status of an unregistered hotkey names the command that registers 
   t.equal(code, 1)
   t.match(out, `${ss58} is NOT registered: run 'btcli subnet register --netuid 81'`)
   t.equal((await run(['status', '--hotkey', TRAINER])).code, 0, 'another hotkey can be looked up')
+  await t.rejects(run(['status', '--hotkey', 'nobody']), {
+    name: 'ConfigError',
+    message: '--hotkey nobody: an ss58 address is needed',
+  })
+})
+
+await t.test('status without a wallet, and with another bucket on chain than the inventory has', async t => {
+  const { run, dev, ss58 } = await scene(t)
+  const nobody = await run(['status'], { env: { BT_WALLET_HOT: 'none' } })
+  t.match(nobody, { code: 0, out: /no wallet is found: set wallet.path/ })
+  t.notMatch(nobody.out, /^bucket/m)
+  t.match(JSON.parse((await run(['status', '--json'], { env: { BT_WALLET_HOT: 'none' } })).out), {
+    hotkey: null,
+    uid: null,
+    bucket: null,
+  })
+  dev.commit(ss58, `${'e'.repeat(32)}${'k'.repeat(32)}${'s'.repeat(64)}`)
+  dev.newBlock()
+  t.match(
+    (await run(['status'])).out,
+    `bucket    ${'e'.repeat(32)}, but this inventory has ${ACCOUNT}: run "grail chain`,
+  )
 })
 
 await t.test('neurons lists the subnet', async t => {
@@ -108,7 +130,14 @@ await t.test('commit acts only when told to, once, and shows no secret', async t
   t.match(await run(['commit']), { code: 1, asked: 1, out: /nothing was committed/ })
   t.match((await run(['status'])).out, /none committed/)
   const done = await run(['commit', '--json'], { answer: true })
-  t.match(JSON.parse(done.out), { outcome: 'committed', hotkey: ss58, uid: 1, netuid: 81 })
+  t.match(JSON.parse(done.out), {
+    outcome: 'committed',
+    hotkey: ss58,
+    uid: 1,
+    netuid: 81,
+    bucket: ACCOUNT,
+    before: null,
+  })
   t.equal(done.asked, 1)
   t.match(await run(['commit']), { code: 0, asked: 0, out: /has these credentials on chain/ })
   t.match((await run(['status'])).out, `bucket    ${ACCOUNT}`)
@@ -144,5 +173,9 @@ await t.test('wrong use, and a chain of another genesis', async t => {
     name: 'ChainError',
     code: 'other-chain',
     message: /correct chain.endpoints or chain.genesis/,
+  })
+  await t.rejects(run(['status'], { env: { BT_CHAIN_ENDPOINT: 'http://127.0.0.1' } }), {
+    name: 'ConfigError',
+    message: /chain.endpoints.0: an address that begins with wss:\/\/ or ws:\/\//,
   })
 })

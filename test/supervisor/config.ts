@@ -1,7 +1,9 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import { FINNEY_GENESIS } from '../../src/chain/subtensor.js'
+import { packageRoot } from '../../src/package-root.js'
 import { ConfigError } from '../../supervisor/config/config-error.js'
 import { exampleText } from '../../supervisor/config/example.js'
 import { loadConfig, pathFrom, readSecret } from '../../supervisor/config/load.js'
@@ -47,6 +49,20 @@ t.test('the example is a valid inventory', t => {
   t.end()
 })
 
+t.test('the three lines of the README that name a chain are taken as they stand', t => {
+  const readme = readFileSync(join(packageRoot, 'README.md'), 'utf8')
+  const lines = readme.split('\n').filter(line => line.startsWith('endpoints = '))
+  const named = lines.map(line => loadConfig(written(`[chain]\n${line}`), {}).config.chain)
+  t.match(named, [
+    { endpoints: ['wss://entrypoint-finney.opentensor.ai:443'] },
+    { endpoints: ['wss://test.finney.opentensor.ai:443'] },
+    { endpoints: ['ws://127.0.0.1:9944'] },
+  ])
+  const { config } = loadConfig(written(exampleText({ mode: 'cpu', reason: 'there is no card' })), {})
+  t.equal(config.chain.genesis, FINNEY_GENESIS, 'the example refuses any chain but finney')
+  t.end()
+})
+
 t.test('what is wrong is said in one sentence that names the place', t => {
   const cases: [string, string, RegExp][] = [
     ['an unknown key', '[bucket]\nnam = "x"', /unknown key bucket\.nam\b/],
@@ -76,6 +92,8 @@ t.test('what is wrong is said in one sentence that names the place', t => {
     ['an unknown preset', '[[hosts]]\nname = "a"\npreset = "4B"', /hosts\.0\.preset/],
     ['a preset beside generators', '[[hosts]]\nname = "a"\npreset = "4b"\ngenerators = [{}]', /not both/],
     ['a preset for more cards', '[[hosts]]\nname = "a"\npreset = "30b"\ncards = 2', /"30b" needs 4 cards.* has 2/],
+    ['an address that is none', '[chain]\nendpoints = ["finney"]', /chain\.endpoints\.0: .* wss:\/\//],
+    ['a genesis that is none', '[chain]\ngenesis = "0x12"', /chain\.genesis: 0x and 64/],
     ['a wrong type', '[chain]\nnetuid = "x"', /chain\.netuid/],
     ['a value out of range', '[policy]\npart_bytes = 1000', /policy\.part_bytes/],
     ['a word that is none of the choices', '[engine]\nname = "vllm9"', /engine\.name/],
