@@ -2,12 +2,12 @@ import type { Figure } from './report/figure.js'
 
 /** What a benchmark is given. */
 export interface Circumstances {
-  /** Real windows, many claimers, everything the day's form leaves out. */
+  /** Real windows, large fleets, everything the day's form leaves out. */
   long: boolean
   /** Repetitions of what is short enough to be repeated. */
   repetitions: number
-  /** Where pictures go. */
-  pictures: string
+  /** Keeps a picture. @param name of its file, without `.svg` */
+  draw(name: string, title: string, svg: string): void
   /** One line for whoever watches. */
   say(line: string): void
 }
@@ -17,5 +17,7 @@ export interface Benchmark {
   name: string
   /** What is measured, in a sentence. */
   about: string
+  /** In which form of the suite it runs without being named; both when absent. */
+  only?: 'long'
   run(circumstances: Circumstances): Promise<Figure[]>
 }

@@ -1,24 +1,27 @@
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { packageRoot } from '../src/package-root.js'
 import { aggregation } from './aggregation/aggregation.js'
 import type { Benchmark } from './benchmark.js'
 import { claims } from './claims/claims.js'
+import { flatness } from './growth/flatness.js'
 import { growth } from './growth/growth.js'
 import type { Figure } from './report/figure.js'
 import { keepRun, lastFigures, type Run } from './report/keep.js'
 import { machineFacts } from './report/machine.js'
-import { writePage } from './report/page.js'
+import { type Drawn, keepPictures, publish } from './report/publish.js'
+import type { Part } from './report/published.js'
 import { textTable } from './report/table.js'
 import { staging } from './staging/staging.js'
 import { tail } from './tail/tail.js'
+import { clone } from './window/clone.js'
 import { recovery } from './window/recovery.js'
 import { start } from './window/start.js'
 import { use } from './window/use.js'
 
 /** In the order of the page. */
-const SUITE: readonly Benchmark[] = [aggregation, claims, staging, tail, use, recovery, start, growth]
+const SUITE: readonly Benchmark[] = [aggregation, claims, staging, tail, use, recovery, start, clone, growth, flatness]
 
 const USAGE = `usage: bench [--only name,…] [--long] [--repetitions N] [--page]
 
@@ -27,6 +30,11 @@ ${SUITE.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}`
 const DEFAULT_REPETITIONS = 3
 /** Of the reason why a benchmark did not come to an end: a fleet's logs are long. */
 const REASON_CHARACTERS = 3_000
+/** No benchmark takes longer, ms, by day and in the long form; one that does hangs. */
+const LIMIT_MS = { day: 12 * 60_000, long: 45 * 60_000 }
+
+const KEPT = join(packageRoot, '.grail', 'bench')
+const PAGE = join(packageRoot, 'docs', 'performance.md')
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -46,10 +54,8 @@ async function main(): Promise<number> {
     console.error(`${wrong}${USAGE}`)
     return values.help ? 0 : 2
   }
-  const folder = join(packageRoot, '.grail', 'bench')
-  const pictures = values.page ? join(packageRoot, 'docs', 'performance') : join(folder, 'pictures')
-  mkdirSync(pictures, { recursive: true })
-  const last = lastFigures(folder)
+  const form = values.long ? 'long' : 'day'
+  const last = lastFigures(KEPT)
   const run: Run = {
     at: new Date().toISOString(),
     long: values.long,
@@ -58,34 +64,48 @@ async function main(): Promise<number> {
     figures: [],
     failed: {},
   }
-  for (const benchmark of SUITE) {
-    if (wanted.length > 0 && !wanted.includes(benchmark.name)) continue
-    console.log(`${benchmark.name}: ${benchmark.about}`)
+  const chosen = SUITE.filter(({ name, only }) =>
+    wanted.length > 0 ? wanted.includes(name) : only === undefined || only === form,
+  )
+  for (const benchmark of chosen) {
+    const { name, about } = benchmark
+    console.log(`${name}: ${about}`)
     const began = Date.now()
+    const drawn: Drawn[] = []
+    let figures: Figure[] = []
+    const late = new AbortController()
     try {
-      const figures = await benchmark.run({
-        long: values.long,
-        repetitions,
-        pictures,
-        say: line => console.log(`  ${line}`),
-      })
-      run.figures.push(...figures)
+      figures = await Promise.race([
+        benchmark.run({
+          long: values.long,
+          repetitions,
+          draw: (file, title, svg) => drawn.push({ file: `${file}.svg`, title, svg }),
+          say: line => console.log(`  ${line}`),
+        }),
+        sleep(LIMIT_MS[form], undefined, { signal: late.signal }).then(() => {
+          throw new Error(`not over within ${LIMIT_MS[form] / 60_000} minutes`)
+        }),
+      ])
     } catch (error) {
-      run.failed[benchmark.name] = String(error).slice(0, REASON_CHARACTERS)
+      run.failed[name] = String(error).slice(0, REASON_CHARACTERS)
+      console.log(`  did not come to an end: ${run.failed[name]?.split('\n')[0]}`)
     }
-    run.seconds[benchmark.name] = (Date.now() - began) / 1_000
+    late.abort()
+    run.seconds[name] = (Date.now() - began) / 1_000
+    run.figures.push(...figures)
+    // After every benchmark: whatever happens to the next one, what was measured is there.
+    keepRun(KEPT, run)
+    keepPictures(join(KEPT, 'pictures'), drawn)
+    const part: Part = {
+      ...{ at: run.at, machine: run.machine, seconds: run.seconds[name] ?? 0, figures },
+      pictures: drawn.map(({ file, title }) => ({ file, title })),
+    }
+    if (values.page && run.failed[name] === undefined) publish(PAGE, SUITE, name, form, part, drawn)
   }
   console.log(`\n${textTable(run.figures, last)}\n`)
   const judged = run.figures.filter(({ met }) => met !== undefined)
   const missed = judged.filter(({ met }) => met === false)
-  console.log(`${judged.length - missed.length} of ${judged.length} goals met; kept as ${keepRun(folder, run)}`)
-  if (values.page) {
-    // Of benchmarks that were not asked for the figures of their last run stay.
-    const known = new Map([...last, ...run.figures.map((figure): [string, Figure] => [figure.id, figure])])
-    const order = (id: string) => SUITE.findIndex(({ name }) => id.startsWith(`${name}.`))
-    const all = [...known.values()].sort((a, b) => order(a.id) - order(b.id))
-    writePage(join(packageRoot, 'docs', 'performance.md'), all, run.machine, run.at)
-  }
+  console.log(`${judged.length - missed.length} of ${judged.length} goals met; kept as ${keepRun(KEPT, run)}`)
   for (const [name, why] of Object.entries(run.failed)) console.log(`${name} did not come to an end: ${why}`)
   return Object.keys(run.failed).length > 0 ? 1 : 0
 }

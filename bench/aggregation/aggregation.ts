@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -21,6 +21,8 @@ import { groupMaker, sampleOrigin, stageAsJson, stageInFile } from './window.js'
 const TOKENS = 1_200
 /** Rollouts of a window: one host of eight GPUs, a good window, the cap. */
 const SIZES = [2_400, 5_000, 12_800]
+/** A window of so many rollouts is made before the one that is measured. */
+const WARM_UP_ROLLOUTS = 1_600
 /** The product's own default. */
 const PART_BYTES = 8 * 1024 * 1024
 const CPU_GOAL_MS = 0.5
@@ -44,7 +46,7 @@ async function python(staged: string, out: string, ours?: string): Promise<Pytho
   return JSON.parse(stdout) as PythonResult
 }
 
-async function measure({ repetitions, long, pictures, say }: Circumstances): Promise<Figure[]> {
+async function measure({ repetitions, long, draw, say }: Circumstances): Promise<Figure[]> {
   return cleanly(async bench => {
     const folder = await mkdtemp(join(tmpdir(), 'grail-bench-'))
     bench.teardown(() => rm(folder, { recursive: true, force: true }))
@@ -56,13 +58,14 @@ async function measure({ repetitions, long, pictures, say }: Circumstances): Pro
     const all = stageInFile(folder, makeGroup, groupsOf(Math.max(...SIZES)))
     const ours = join(folder, 'ours.parquet')
     const theirs = join(folder, 'theirs.parquet')
-    const assemble = (rollouts: number, options: { sign: boolean; steps?: boolean }) =>
+    const assemble = (rollouts: number, options: { sign: boolean; steps?: boolean; cold?: boolean }) =>
       runChild<AssemblerTask, AssemblerResult>(beside(import.meta.url, 'assembler'), {
         file: all.file,
         entries: all.entries.slice(0, groupsOf(rollouts)),
         origin,
         seed,
         partBytes: PART_BYTES,
+        warmUpGroups: options.cold ? 0 : groupsOf(WARM_UP_ROLLOUTS),
         out: ours,
         sign: options.sign,
         steps: options.steps ?? false,
@@ -73,10 +76,12 @@ async function measure({ repetitions, long, pictures, say }: Circumstances): Pro
     const json = stageAsJson(folder, makeGroup, groupsOf(small))
     const signed: Map<number, AssemblerResult[]> = new Map(SIZES.map(size => [size, []]))
     const unsigned: number[] = []
+    const cold: number[] = []
     const inPython: PythonResult[] = []
     for (let repetition = 0; repetition < repetitions; repetition++) {
       for (const size of SIZES) signed.get(size)?.push(await assemble(size, { sign: true }))
       unsigned.push(milliseconds(await assemble(small, { sign: false })))
+      cold.push(milliseconds(await assemble(small, { sign: true, cold: true })))
       const other = await python(json, theirs, repetition === 0 ? ours : undefined)
       if (other.same === false) throw new Error('the two ways did not come to the same rows')
       inPython.push(other)
@@ -91,10 +96,12 @@ async function measure({ repetitions, long, pictures, say }: Circumstances): Pro
 
     const last = (size: number) => signed.get(size)?.at(-1) as AssemblerResult
     const biggest = last(Math.max(...SIZES))
-    await writeFile(
-      join(pictures, 'aggregation-memory.svg'),
+    const title = 'Memory of an assembly, rollouts of 1,200 tokens'
+    draw(
+      'aggregation-memory',
+      title,
       lineChart({
-        title: 'Memory of an assembly, rollouts of 1,200 tokens',
+        title,
         x: { label: 'rollouts written' },
         y: { label: 'memory in use, MB' },
         series: [{ name: 'this fleet', points: biggest.memory.map(([rows, bytes]) => [rows, bytes / MEGA]) }],
@@ -114,6 +121,12 @@ async function measure({ repetitions, long, pictures, say }: Circumstances): Pro
           goal: { of: 'value', is: 'at most', limit: CPU_GOAL_MS },
         }),
       ),
+      figure({
+        id: 'aggregation.cold',
+        title: `the same in a process's first window, ${small} rollouts`,
+        unit: 'ms',
+        values: cold,
+      }),
       figure({
         id: 'aggregation.unsigned',
         title: `CPU per rollout, ${small} rollouts, unsigned`,

@@ -120,26 +120,29 @@ export function stageInFile(folder: string, makeGroup: (index: number) => Group,
   return { file, entries }
 }
 
-/** The same groups as a Python worker stages them: JSON, a line for each group, commitments as objects. */
+/** A group as a Python worker stages it: rows as JSON, commitments as objects. */
+export function groupJson(group: Group): string {
+  const rows = rowsOf(withSampleSignatures(group), GRAIL_V5).map(row => ({
+    ...row,
+    commit: {
+      ...row.commit,
+      tokens: Array.from(row.commit?.tokens as Int32Array),
+      commitments: JSON.parse(String(row.commit?.commitments)),
+      beacon: JSON.parse(String(row.commit?.beacon)),
+      rollout: {
+        ...row.commit?.rollout,
+        token_logprobs: Array.from(row.commit?.rollout?.token_logprobs as Float32Array),
+      },
+    },
+  }))
+  return JSON.stringify(rows)
+}
+
+/** Groups as Python workers stage them, a line for each. */
 export function stageAsJson(folder: string, makeGroup: (index: number) => Group, groups: number): string {
   const file = join(folder, 'staged.jsonl')
   const out = openSync(file, 'w')
-  for (let index = 0; index < groups; index++) {
-    const rows = rowsOf(withSampleSignatures(makeGroup(index)), GRAIL_V5).map(row => ({
-      ...row,
-      commit: {
-        ...row.commit,
-        tokens: Array.from(row.commit?.tokens as Int32Array),
-        commitments: JSON.parse(String(row.commit?.commitments)),
-        beacon: JSON.parse(String(row.commit?.beacon)),
-        rollout: {
-          ...row.commit?.rollout,
-          token_logprobs: Array.from(row.commit?.rollout?.token_logprobs as Float32Array),
-        },
-      },
-    }))
-    writeSync(out, `${JSON.stringify(rows)}\n`)
-  }
+  for (let index = 0; index < groups; index++) writeSync(out, `${groupJson(makeGroup(index))}\n`)
   closeSync(out)
   return file
 }

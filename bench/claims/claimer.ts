@@ -36,7 +36,7 @@ export interface ClaimerResult {
 }
 
 /** Claims of each process before it is measured: by then all code is compiled, however busy the machine. */
-const WARM_UP_CLAIMS = 4_000
+const WARM_UP_CLAIMS = 2_000
 /** A lease of the Redis queue lives this long, s. */
 const LEASE_S = 300
 /** The window that is claimed from ends after this, ms. */

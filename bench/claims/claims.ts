@@ -1,11 +1,9 @@
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { ensureStreams } from '../../actors/ensure.js'
 import { connectBroker, dropClaimBucket, ensureClaimBucket } from '../../nats/index.js'
 import { claimsOf } from '../../src/window/claim.js'
-import { type NatsServer, startNats } from '../../test/helpers/nats-server.js'
+import { startNats } from '../../test/helpers/nats-server.js'
 import type { Benchmark, Circumstances } from '../benchmark.js'
-import { type Bench, cleanly, until } from '../measure/bounded.js'
+import { type Bench, cleanly } from '../measure/bounded.js'
 import { beside, startChild } from '../measure/child.js'
 import { cpuSecondsOf } from '../measure/process.js'
 import { median, percentile } from '../measure/statistics.js'
@@ -14,12 +12,10 @@ import { type Figure, figure } from '../report/figure.js'
 import { lineChart } from '../report/line-chart.js'
 import { short } from '../report/table.js'
 import type { ClaimerResult, ClaimerTask, Way } from './claimer.js'
-import { startCluster } from './cluster.js'
-import { killLeader } from './leader.js'
+import { startCluster, untilLed } from './cluster.js'
 
-/** Claimers at once; the last one in the long form only. */
-const CLAIMERS = [1, 8, 32]
-const MANY = 256
+/** Claimers at once. */
+const CLAIMERS = [1, 8, 32, 256]
 /** Processes they are spread over. */
 const PROCESSES = 4
 /** One run, ms: some ten thousand claims at 8 claimers. Many short runs side by side tell more than few long ones. */
@@ -52,15 +48,9 @@ interface Cluster {
   replicas: number
 }
 
-/** Kills of the leader in the long form. */
-const LEADER_KILLS = 3
-const LEADER_GOAL_S = 6
-
 interface Servers {
-  /** R1, and R3 where it was asked for. */
+  /** R1 and R3. */
   nats: Cluster[]
-  /** The three servers of R3. */
-  three: NatsServer[]
   redis: RedisServer
 }
 
@@ -109,42 +99,37 @@ async function once(way: Way, claimers: number, to: Cluster, redis: RedisServer,
   }
 }
 
-async function servers(bench: Bench, long: boolean): Promise<Servers> {
+async function servers(bench: Bench): Promise<Servers> {
   const server = await startNats(bench)
-  const nats = [{ name: 'R1', urls: [server.url], pids: [server.pid], replicas: 1 }]
-  const cluster = long ? await startCluster(bench) : []
-  if (long) {
-    const urls = cluster.map(({ url }) => url)
-    nats.push({ name: 'R3', urls, pids: cluster.map(({ pid }) => pid), replicas: urls.length })
-    await until('the cluster has a leader', async () => {
-      const signal = AbortSignal.timeout(2_000)
-      try {
-        const broker = await connectBroker({ servers: urls, name: 'bench', signal })
-        await ensureClaimBucket(broker, 'bench_ready', { replicas: urls.length, signal, giveUpAfterMs: 1_000 })
-        await dropClaimBucket(broker, 'bench_ready', { signal })
-        await broker.drain()
-        return true
-      } catch {
-        return false
-      }
-    })
+  const cluster = await startCluster(bench)
+  const urls = cluster.map(({ url }) => url)
+  await untilLed(urls)
+  return {
+    nats: [
+      { name: 'R1', urls: [server.url], pids: [server.pid], replicas: 1 },
+      { name: 'R3', urls, pids: cluster.map(({ pid }) => pid), replicas: urls.length },
+    ],
+    redis: await startRedis(bench),
   }
-  return { nats, three: cluster, redis: await startRedis(bench) }
 }
 
-async function measure({ repetitions, long, pictures, say }: Circumstances): Promise<Figure[]> {
+async function measure({ repetitions, draw, say }: Circumstances): Promise<Figure[]> {
   return cleanly(async bench => {
-    const { nats, three, redis } = await servers(bench, long)
-    const counts = long ? [...CLAIMERS, MANY] : CLAIMERS
-    const single = nats[0] as Cluster
+    const { nats, redis } = await servers(bench)
+    const [single, triple] = nats as [Cluster, Cluster]
     const all = new Map<string, Measured[]>()
     const put = (key: string, measured: Measured) => all.set(key, [...(all.get(key) ?? []), measured])
     const of = (key: string) => all.get(key) ?? []
-    for (const count of counts) {
+    /** Those that ran beside what runs once in a repetition. */
+    const first = (key: string) => of(key).filter((_, run) => run % RUNS_PER_REPETITION === 0)
+    for (const count of CLAIMERS) {
       for (let run = 0; run < repetitions * RUNS_PER_REPETITION; run++) {
-        for (const to of nats) put(`${to.name}.${count}`, await once('claim', count, to, redis))
+        put(`R1.${count}`, await once('claim', count, single, redis))
+        put(`redis-3.${count}`, await once('redis-3', count, single, redis))
+        if (run % RUNS_PER_REPETITION > 0) continue
+        put(`R3.${count}`, await once('claim', count, triple, redis))
         put(`take.${count}`, await once('take', count, single, redis))
-        for (const way of ['redis-3', 'redis-4'] as const) put(`${way}.${count}`, await once(way, count, single, redis))
+        put(`redis-4.${count}`, await once('redis-4', count, single, redis))
       }
       const p50 = (key: string) => short(median(of(`${key}.${count}`).map(({ p50 }) => p50)))
       say(
@@ -152,22 +137,16 @@ async function measure({ repetitions, long, pictures, say }: Circumstances): Pro
       )
     }
     const paced: Measured[] = []
-    const pacedCount = Math.max(...counts)
+    const pacedCount = Math.max(...CLAIMERS)
     for (let repetition = 0; repetition < repetitions; repetition++)
       paced.push(await once('take', pacedCount, single, redis, PACED_MS))
 
-    const stalls: number[] = []
-    for (let kill = 0; three.length > 0 && kill < LEADER_KILLS; kill++) {
-      stalls.push(await killLeader(three, nextWindow++))
-      say(`the leader of three servers killed: no claim for ${short(stalls.at(-1) as number)} s`)
-    }
-
-    await draw(pictures, counts, ['R1', ...(long ? ['R3'] : []), 'redis-3'], of)
+    draw('claims', 'Time for a claim', latencies(of))
     return [
       ...nats.flatMap(({ name }) =>
-        counts.flatMap(count => {
+        CLAIMERS.flatMap(count => {
           const ours = of(`${name}.${count}`)
-          const theirs = of(`redis-3.${count}`)
+          const theirs = name === 'R1' ? of(`redis-3.${count}`) : first(`redis-3.${count}`)
           const line = (what: 'p50' | 'p99' | 'perSecond', title: string, unit: string) =>
             figure({
               id: `claims.${name}.${count}.${what}`,
@@ -182,21 +161,21 @@ async function measure({ repetitions, long, pictures, say }: Circumstances): Pro
           return [line('p50', 'p50', 'ms'), line('p99', 'p99', 'ms'), line('perSecond', 'throughput', '/s')]
         }),
       ),
-      ...counts.map(count =>
+      ...CLAIMERS.map(count =>
         figure({
           id: `claims.take.${count}`,
           title: `next index p50, reissue queue first, ${count} claimer${count === 1 ? '' : 's'}`,
           unit: 'ms',
           values: of(`take.${count}`).map(({ p50 }) => p50),
-          baseline: { name: 'Redis, 3 commands', values: of(`redis-3.${count}`).map(({ p50 }) => p50) },
+          baseline: { name: 'Redis, 3 commands', values: first(`redis-3.${count}`).map(({ p50 }) => p50) },
         }),
       ),
-      ...counts.map(count =>
+      ...CLAIMERS.map(count =>
         figure({
           id: `claims.four.${count}`,
           title: `claim p50, R1, ${count} claimer${count === 1 ? '' : 's'}, against four commands`,
           unit: 'ms',
-          values: of(`R1.${count}`).map(({ p50 }) => p50),
+          values: first(`R1.${count}`).map(({ p50 }) => p50),
           baseline: { name: 'Redis, 4 commands', values: of(`redis-4.${count}`).map(({ p50 }) => p50) },
         }),
       ),
@@ -223,44 +202,26 @@ async function measure({ repetitions, long, pictures, say }: Circumstances): Pro
         title: `next index p99, ${pacedCount} claimers, four a second each`,
         unit: 'ms',
         values: paced.map(({ p99 }) => p99),
-        goal: { of: 'value', is: 'at most', limit: PACED_GOAL_MS },
+        goal: { of: 'value', is: 'below', limit: PACED_GOAL_MS },
       }),
-      ...(stalls.length > 0
-        ? [
-            figure({
-              id: 'claims.leader',
-              title: 'kill -9 of the leader of three servers: claims flow',
-              unit: 's',
-              values: stalls,
-              goal: { of: 'value', is: 'at most', limit: LEADER_GOAL_S },
-            }),
-          ]
-        : []),
     ]
   })
 }
 
-async function draw(
-  pictures: string,
-  counts: readonly number[],
-  ways: readonly string[],
-  of: (key: string) => Measured[],
-): Promise<void> {
+/** Curves of p50 and p99 over the number of claimers. */
+function latencies(of: (key: string) => Measured[]): string {
   const curve = (way: string, what: 'p50' | 'p99') =>
-    counts.map((count): [number, number] => [count, median(of(`${way}.${count}`).map(measured => measured[what]))])
-  const names: Record<string, string> = { R1: 'this fleet', R3: 'this fleet, R3', 'redis-3': 'Redis, 3 commands' }
-  await writeFile(
-    join(pictures, 'claims.svg'),
-    lineChart({
-      title: 'Time for a claim',
-      x: { label: 'claimers, each claiming as fast as it can', log: true, ticks: counts },
-      y: { label: 'ms', log: true },
-      series: ways.flatMap(way => [
-        { name: `${names[way]}, p50`, points: curve(way, 'p50') },
-        { name: `${names[way]}, p99`, points: curve(way, 'p99'), dashed: true },
-      ]),
-    }),
-  )
+    CLAIMERS.map((count): [number, number] => [count, median(of(`${way}.${count}`).map(measured => measured[what]))])
+  const names = { R1: 'this fleet', R3: 'this fleet, R3', 'redis-3': 'Redis, 3 commands' }
+  return lineChart({
+    title: 'Time for a claim',
+    x: { label: 'claimers, each claiming as fast as it can', log: true, ticks: CLAIMERS },
+    y: { label: 'ms', log: true },
+    series: Object.entries(names).flatMap(([way, name]) => [
+      { name: `${name}, p50`, points: curve(way, 'p50') },
+      { name: `${name}, p99`, points: curve(way, 'p99'), dashed: true },
+    ]),
+  })
 }
 
 export const claims: Benchmark = {

@@ -1,9 +1,9 @@
 import { ratiosOf, type Spread, spreadOf } from '../measure/statistics.js'
 
-/** What must hold: at most or at least `limit`, of the value or of its ratio to the baseline. */
+/** What must hold of the value, or of its ratio to the baseline. */
 export interface Goal {
   of: 'value' | 'ratio'
-  is: 'at most' | 'at least'
+  is: 'at most' | 'below' | 'at least'
   limit: number
 }
 
@@ -45,8 +45,11 @@ export function figure({ id, title, unit, values, baseline, goal }: FigureParts)
     unit,
     value,
     ...(baseline && ratio ? { baseline: { name: baseline.name, value: spreadOf(baseline.values) }, ratio } : {}),
-    ...(goal && judged
-      ? { goal, met: goal.is === 'at most' ? judged.median <= goal.limit : judged.median >= goal.limit }
-      : {}),
+    ...(goal && judged ? { goal, met: reaches(judged.median, goal) } : {}),
   }
+}
+
+function reaches(median: number, { is, limit }: Goal): boolean {
+  if (is === 'at least') return median >= limit
+  return is === 'below' ? median < limit : median <= limit
 }

@@ -1,26 +1,63 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import type { Figure } from './figure.js'
 import type { MachineFacts } from './machine.js'
-import { markdownTable, short } from './table.js'
+import { type Part, type Published, shown } from './published.js'
+import { goalTable, markdownTable, short } from './table.js'
 
 const BEGIN = '<!-- figures: written by make bench PAGE=1 -->'
 const END = '<!-- end of figures -->'
 const GIBI = 1024 ** 3
 
+/** A benchmark's name and what it measures, in the order of the page. */
+export interface Section {
+  name: string
+  about: string
+}
+
 /**
- * Puts the figures between the page's two marks.
+ * Puts goals, figures and pictures between the page's two marks; the rest of the page stays as it is.
+ * @param pictures folder of the pictures, as the page links to it
  * @throws Error when the marks are not there
  */
-export function writePage(file: string, figures: readonly Figure[], machine: MachineFacts, at: string): void {
+export function writePage(file: string, sections: readonly Section[], all: Published, pictures: string): void {
   const page = readFileSync(file, 'utf8')
   const begin = page.indexOf(BEGIN)
   const end = page.indexOf(END)
   if (begin < 0 || end < begin) throw new Error(`${file} has no place for figures: ${BEGIN} … ${END}`)
-  const facts = [
-    `${machine.cores} cores of ${machine.cpu}, ${short(machine.memoryBytes / GIBI)} GiB of memory, Linux ${machine.kernel}`,
-    `Node ${machine.node}, nats-server ${machine.natsServer}, Redis ${machine.redis}, pyarrow ${machine.pyarrow}`,
-    `${at.slice(0, 10)}, at commit ${machine.commit}; ${short(machine.load)} processes wanted to run when it began`,
+  writeFileSync(file, `${page.slice(0, begin)}${BEGIN}\n\n${figuresText(sections, all, pictures)}\n${page.slice(end)}`)
+}
+
+/** Markdown of everything measured. Machines are described, never named. */
+export function figuresText(sections: readonly Section[], all: Published, pictures: string): string {
+  const there = sections.flatMap(({ name, about }) => {
+    const parts = shown(all[name] ?? {})
+    return parts.length === 0 ? [] : [{ name, about, parts }]
+  })
+  const parts = there.flatMap(({ parts }) => parts)
+  const machines = [...new Set(parts.map(({ machine }) => described(machine)))]
+  const [only] = machines.length === 1 ? machines : []
+  const picture = ({ pictures: drawn }: Part) => drawn.map(({ file, title }) => `![${title}](${pictures}/${file})`)
+  return [
+    ...(only === undefined ? [] : [`All on ${only}.`]),
+    '## Goals',
+    goalTable(parts.flatMap(({ figures }) => figures)),
+    '## Figures',
+    ...there.flatMap(({ name, about, parts }) => [
+      `### ${name}: ${about}`,
+      ...parts.flatMap(part => [
+        `${when(part)}${only === undefined ? `, on ${described(part.machine)}` : ''}`,
+        markdownTable(part.figures),
+        ...picture(part),
+      ]),
+    ]),
   ]
-  const written = `${BEGIN}\n\n${facts.join(' · ')}\n\n${markdownTable(figures)}\n\n`
-  writeFileSync(file, page.slice(0, begin) + written + page.slice(end))
+    .map(block => `${block}\n`)
+    .join('\n')
+}
+
+function described({ cpu, cores, memoryBytes, kernel, node, natsServer, redis, pyarrow }: MachineFacts): string {
+  return `${cores} cores of ${cpu}, ${short(memoryBytes / GIBI)} GiB of memory, Linux ${kernel}, Node ${node}, nats-server ${natsServer}, Redis ${redis}, pyarrow ${pyarrow}`
+}
+
+function when({ at, seconds, machine }: Part): string {
+  return `${at.slice(0, 10)}, commit ${machine.commit}, in ${seconds.toFixed(0)} s; ${short(machine.load)} processes wanted to run when it began`
 }

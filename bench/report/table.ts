@@ -13,7 +13,7 @@ function spread({ median, low, high, count }: Spread): string {
 }
 
 function wanted({ of, is, limit }: Goal, unit: string): string {
-  const sign = is === 'at most' ? '≤' : '≥'
+  const sign = { 'at most': '≤', below: '<', 'at least': '≥' }[is]
   return of === 'ratio' ? `${sign} ${short(limit)} ×` : `${sign} ${short(limit)}${unit === '' ? '' : ` ${unit}`}`
 }
 
@@ -57,4 +57,15 @@ export function markdownTable(figures: readonly Figure[]): string {
   const head = HEAD.slice(0, -1)
   const rows = cells(figures, new Map()).map(row => `| ${row.slice(0, -1).join(' | ')} |`)
   return [`| ${head.join(' | ')} |`, `|${'---|'.repeat(head.length)}`, ...rows].join('\n')
+}
+
+/** For the page: what has a goal, and whether it is met. */
+export function goalTable(figures: readonly Figure[]): string {
+  const judged = figures.filter(({ goal }) => goal !== undefined)
+  const rows = judged.map(({ title, unit, value, ratio, goal, met }) => {
+    const reached =
+      goal?.of === 'ratio' && ratio ? `${spread(ratio)} ×` : `${spread(value)}${unit === '' ? '' : ` ${unit}`}`
+    return `| ${title.trim()} | ${reached} | ${goal ? wanted(goal, unit) : ''} | ${met ? 'yes' : '**no**'} |`
+  })
+  return ['| figure | reached | goal | met |', '|---|---|---|---|', ...rows].join('\n')
 }

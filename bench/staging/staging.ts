@@ -4,7 +4,7 @@ import { connectBroker, openStore } from '../../nats/index.js'
 import { encodeGroup } from '../../src/window/blob.js'
 import { GROUP_SIZE } from '../../src/window/group.js'
 import { startNats } from '../../test/helpers/nats-server.js'
-import { groupMaker, sampleOrigin } from '../aggregation/window.js'
+import { groupJson, groupMaker, sampleOrigin } from '../aggregation/window.js'
 import type { Benchmark, Circumstances } from '../benchmark.js'
 import { cleanly } from '../measure/bounded.js'
 import { beside, startChild } from '../measure/child.js'
@@ -30,6 +30,9 @@ const PACED_S = 8
 /** The taker has the last blob within this after the last put of the paced run, ms: a hundredth of a group's time. */
 const BEHIND_GOAL_MS = 100
 const WINDOW = 7_654_320
+/** //Alice, a key everybody knows. */
+const HOTKEY = '5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY'
+const KILO = 1e3
 const MEGA = 1e6
 
 interface Measured {
@@ -100,9 +103,9 @@ async function once(way: 'nats' | 'redis', bytes: number, perSecond = Number.POS
 async function measure({ repetitions, say }: Circumstances): Promise<Figure[]> {
   const figures: Figure[] = []
   for (const tokens of TOKENS) {
-    const bytes = encodeGroup(
-      groupMaker(sampleOrigin('5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY'), tokens)(0),
-    ).length
+    const group = groupMaker(sampleOrigin(HOTKEY), tokens)(0)
+    const bytes = encodeGroup(group).length
+    const jsonBytes = groupJson(group).length
     const ours: Measured[] = []
     const theirs: Measured[] = []
     for (let repetition = 0; repetition < repetitions; repetition++) {
@@ -127,8 +130,8 @@ async function measure({ repetitions, say }: Circumstances): Promise<Figure[]> {
         title: `groups staged and taken, ${tokens} tokens`,
         unit: '/s',
         values: ours.map(({ perSecond }) => perSecond),
-        baseline: { name: 'Redis', values: theirs.map(({ perSecond }) => perSecond) },
-        goal: { of: 'value', is: 'at least', limit: GOAL_TIMES * NEEDED_PER_S },
+        baseline: { name: '32 GPUs need', values: ours.map(() => NEEDED_PER_S) },
+        goal: { of: 'ratio', is: 'at least', limit: GOAL_TIMES },
       }),
       line('seconds', `${ROLLOUTS_STAGED} rollouts, to the last blob`, 's'),
       line('serverCpu', 'server CPU', 's'),
@@ -142,12 +145,19 @@ async function measure({ repetitions, say }: Circumstances): Promise<Figure[]> {
       }),
       figure({
         id: `staging.${tokens}.behind`,
-        title: `last blob behind the last put, ${GOAL_TIMES * NEEDED_PER_S} groups/s, ${tokens} tokens`,
+        title: `last blob behind the last put, at ${GOAL_TIMES} × that rate, ${tokens} tokens`,
         unit: 'ms',
         values: paced.map(({ behindMs }) => behindMs),
         goal: { of: 'value', is: 'at most', limit: BEHIND_GOAL_MS },
       }),
       line('bytes', 'payload', 'MB', MEGA),
+      figure({
+        id: `staging.${tokens}.json`,
+        title: `bytes of a staged group, ${tokens} tokens`,
+        unit: 'KB',
+        values: [bytes / KILO],
+        baseline: { name: 'as JSON', values: [jsonBytes / KILO] },
+      }),
       line('kept', 'bytes kept by the server', 'MB', MEGA),
       line('serverPeak', 'server memory, peak', 'MB', MEGA),
       line('takerPeak', 'taker memory, peak', 'MB', MEGA),

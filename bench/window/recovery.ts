@@ -1,12 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WINDOW_BLOCKS } from '../../src/window/block.js'
 import { decodeClaim } from '../../src/window/claim.js'
-import type { World } from '../../test/helpers/world.js'
+import { describe, type World } from '../../test/helpers/world.js'
 import type { Benchmark, Circumstances } from '../benchmark.js'
+import { startCluster, untilLed } from '../claims/cluster.js'
 import { cleanly, until } from '../measure/bounded.js'
 import { type Figure, figure } from '../report/figure.js'
 import { short } from '../report/table.js'
 import { eventOf, logged, type Of, startFleet } from './fleet.js'
+import { killLeader } from './leader.js'
 
 const WINDOW_S = 60
 const GENERATORS = 5
@@ -16,6 +18,10 @@ const PATIENCE_MS = 180_000
 /** Where in a window somebody is killed, of the time from block W to the end of draining. */
 const KILLS = [0.05, 0.3, 0.55]
 const AGGREGATOR_AT = 0.9
+/** Kills of the server that leads a cluster of three. */
+const LEADER_KILLS = 3
+/** Names the buckets that are claimed from on the cluster. */
+const FIRST_WINDOW = 30
 /** supervisord starts what died again after this, ms. */
 const RESTART_MS = 200
 
@@ -74,12 +80,28 @@ async function killAggregator(world: World, opened: Of<'opened'>): Promise<{ sea
   await world.actor('aggregator').kill()
   const sealed = await eventOf(world, 'sealed', event => event.window === opened.window, PATIENCE_MS)
   const { payload } = await eventOf(world, 'summarised', event => event.window === opened.window, PATIENCE_MS)
-  if (payload.state !== 'UPLOADED') throw new Error(`window ${opened.window}: ${payload.state} (${payload.reason})`)
+  if (payload.state !== 'UPLOADED')
+    throw new Error(`window ${opened.window}: ${payload.state} (${payload.reason})${describe(world)}`)
   const { timers } = opened.payload
   return { sealed: (sealed.timeMs - killedMs) / 1_000, left: (timers.completeByMs - sealed.timeMs) / 1_000 }
 }
 
+/** kill -9 of the leader of the claims' stream, three servers; seconds without a claim. */
+async function killLeaders(say: Circumstances['say']): Promise<number[]> {
+  return cleanly(async bench => {
+    const cluster = await startCluster(bench)
+    await untilLed(cluster.map(({ url }) => url))
+    const stalls: number[] = []
+    for (let kill = 0; kill < LEADER_KILLS; kill++) {
+      stalls.push(await killLeader(cluster, FIRST_WINDOW + kill))
+      say(`the leader of three servers killed: no claim for ${short(stalls.at(-1) as number)} s`)
+    }
+    return stalls
+  })
+}
+
 async function measure({ say }: Circumstances): Promise<Figure[]> {
+  const leader = await killLeaders(say)
   return cleanly(async bench => {
     const world = await startFleet(bench, { generators: GENERATORS, windowSeconds: WINDOW_S })
     const first = await eventOf(world, 'opened', () => true, PATIENCE_MS)
@@ -109,15 +131,28 @@ async function measure({ say }: Circumstances): Promise<Figure[]> {
         goal: { of: 'value', is: 'at most', limit: GENERATOR_GOAL_S },
       }),
       figure({
+        id: 'recovery.aggregator.sealed',
+        title: 'kill -9 of the aggregator at 90 % of the window: file sealed after',
+        unit: 's',
+        values: aggregator.map(({ sealed }) => sealed),
+      }),
+      figure({
         id: 'recovery.aggregator',
-        title: 'kill -9 of the aggregator at 90 %: seal before the object must be complete',
+        title: 'kill -9 of the aggregator at 90 % of the window: sealed before the object must be complete',
         unit: 's',
         values: aggregator.map(({ left }) => left),
         goal: { of: 'value', is: 'at least', limit: 0 },
       }),
       figure({
+        id: 'recovery.leader',
+        title: 'kill -9 of the NATS leader (R3): claims flow',
+        unit: 's',
+        values: leader,
+        goal: { of: 'value', is: 'at most', limit: BROKER_GOAL_S },
+      }),
+      figure({
         id: 'recovery.broker',
-        title: 'kill -9 of nats-server (R1): claims flow',
+        title: 'kill -9 of the only nats-server (R1), restarted: claims flow',
         unit: 's',
         values: broker,
         goal: { of: 'value', is: 'at most', limit: BROKER_GOAL_S },
@@ -128,6 +163,6 @@ async function measure({ say }: Circumstances): Promise<Figure[]> {
 
 export const recovery: Benchmark = {
   name: 'recovery',
-  about: 'kill -9 of a generator, of the aggregator at 90 % of the window, of the broker',
+  about: 'kill -9 of a generator, of the aggregator at 90 % of the window, of the leading nats-server',
   run: measure,
 }

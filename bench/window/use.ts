@@ -1,5 +1,3 @@
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { DEADLINE_SLACK_MS, WINDOW_BLOCKS } from '../../src/window/block.js'
 import type { World } from '../../test/helpers/world.js'
 import type { Benchmark, Circumstances } from '../benchmark.js'
@@ -10,6 +8,7 @@ import { type Figure, figure } from '../report/figure.js'
 import { short } from '../report/table.js'
 import { type Stretch, timeline } from '../report/timeline.js'
 import { eventOf, GROUPS_PER_WINDOW, type Of, startFleet } from './fleet.js'
+import { watchMemory } from './memory.js'
 
 const REAL_SECONDS = 360
 const SHORT_SECONDS = 60
@@ -108,7 +107,12 @@ function measured(world: World, { window, payload }: Of<'opened'>, generators: n
   }
 }
 
-async function draw(world: World, { window, payload }: Of<'opened'>, generators: number, file: string): Promise<void> {
+/** What every GPU did when. */
+function pictureOf(
+  world: World,
+  { window, payload }: Of<'opened'>,
+  generators: number,
+): { title: string; svg: string } {
   const at = (ms: number) => (ms - payload.startMs) / SECOND_MS
   const works = worksOf(world, window)
   const rows = Array.from({ length: generators }, (_, i) => `generator-test-${i}`).map(name => ({
@@ -134,11 +138,11 @@ async function draw(world: World, { window, payload }: Of<'opened'>, generators:
     { at: at(timers.deadlineMs), name: 'deadline' },
   ]
   const title = `A window of ${seconds.toFixed(0)} s on ${generators} generators`
-  await writeFile(file, timeline({ title, rows, states: ['generate', 'prove', 'stage'], marks, seconds }))
+  return { title, svg: timeline({ title, rows, states: ['generate', 'prove', 'stage'], marks, seconds }) }
 }
 
 async function form(
-  { pictures, say }: Circumstances,
+  { draw, say }: Circumstances,
   generators: number,
   seconds: number,
   windows: number,
@@ -148,6 +152,10 @@ async function form(
     const patience = 2 * seconds * SECOND_MS + 60_000
     const first = await eventOf(world, 'opened', () => true, patience)
     const pids = ['controller', 'aggregator', 'uploader'].map(name => world.actor(name).pid)
+    const memory = watchMemory(
+      ['controller', 'aggregator', 'uploader', 'generator-0'].map(name => [name, world.actor(name).pid]),
+    )
+    bench.teardown(async () => memory.stop())
     const all: Measured[] = []
     let cpu: number[] = []
     for (let i = 0; i < WARM_UP_WINDOWS + windows; i++) {
@@ -162,8 +170,12 @@ async function form(
       say(
         `window ${window}: ${short(found.use * 100)} % of the window, ${short(found.useWhileOpen * 100)} % of what it was open, ${found.groups} groups, ${found.late} late`,
       )
-      await draw(world, opened, generators, join(pictures, `window-${seconds}s-${generators}.svg`))
+      const { title, svg } = pictureOf(world, opened, generators)
+      draw(`window-${seconds}s-${generators}`, title, svg)
     }
+    memory.stop()
+    const memoryTitle = `Memory of a fleet of ${generators} generators, windows of ${seconds} s`
+    draw(`memory-${seconds}s-${generators}`, memoryTitle, memory.picture(memoryTitle))
     const id = (name: string) => `use.${seconds}.${generators}.${name}`
     const form = `${generators} × ${seconds} s`
     const percent = (name: string, title: string, of: (one: Measured) => number, goal: boolean) =>
