@@ -5,6 +5,7 @@ import { packageRoot } from '../src/package-root.js'
 import { aggregation } from './aggregation/aggregation.js'
 import type { Benchmark } from './benchmark.js'
 import { claims } from './claims/claims.js'
+import { gpu } from './gpu/gpu.js'
 import { flatness } from './growth/flatness.js'
 import { growth } from './growth/growth.js'
 import type { Figure } from './report/figure.js'
@@ -21,7 +22,19 @@ import { start } from './window/start.js'
 import { use } from './window/use.js'
 
 /** In the order of the page. */
-const SUITE: readonly Benchmark[] = [aggregation, claims, staging, tail, use, recovery, start, clone, growth, flatness]
+const SUITE: readonly Benchmark[] = [
+  aggregation,
+  claims,
+  staging,
+  tail,
+  use,
+  recovery,
+  start,
+  clone,
+  growth,
+  flatness,
+  gpu,
+]
 
 const USAGE = `usage: bench [--only name,…] [--long] [--repetitions N] [--page]
 

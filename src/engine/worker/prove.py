@@ -11,7 +11,7 @@ exactly `rows` rows, short ones being filled up by repetition, and is padded to 
 more. Sorting moves a sequence to another shape, so it has to be repeatable: the plan depends on the group's lengths and on
 `rows` alone, and a replay, told the lengths and its place among them, makes the same plan and gets the same shape. The
 one token more sees to it that every batch has padding: without any, transformers leaves the mask out and another kernel
-runs, so the longest sequence, replayed alone, would not get the bits it got among shorter ones.
+runs, so the longest sequence, replayed alone, need not get the bits it got among shorter ones (not seen on a CPU).
 
 A GPU out of memory halves the rows for good and the whole group is proved again, so replays after it repeat what was
 proved. The longest batch goes first: if one does not fit it is that one, before the others are done in vain.
