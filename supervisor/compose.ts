@@ -16,6 +16,7 @@ import { windowRandomness } from '../src/protocol/randomness.js'
 import { GROUP_SIZE } from '../src/window/group.js'
 import { ConfigError } from './config/config-error.js'
 import { type LoadedConfig, pathFrom, readSecret } from './config/load.js'
+import { requireAccountsBucket } from './config/read-credentials.js'
 import type { HostConfig } from './config/schema.js'
 import { cardsOf } from './gpus.js'
 import { openLog } from './log.js'
@@ -86,6 +87,7 @@ export async function bucketOf({ config, folder }: LoadedConfig): Promise<Bucket
     .map(([key]) => key)
   if (b.endpoint === '' && b.account_id === '') missing.push('bucket.endpoint (R2_ENDPOINT_URL) or bucket.account_id')
   if (missing.length > 0) throw new ConfigError(`the s3 bucket is not described fully: set ${missing.join(', ')}`)
+  if (!b.rehearsal) requireAccountsBucket(b)
   return openBucket({
     kind: 's3',
     endpoint: b.endpoint !== '' ? b.endpoint : `https://${b.account_id}.r2.cloudflarestorage.com`,

@@ -3,23 +3,14 @@ import type { Log } from '../actors/actor.js'
 import type { GeneratorParts } from '../actors/generator/desk.js'
 import { hostLease } from '../actors/generator/host-lease.js'
 import type { Broker } from '../nats/index.js'
-import { openBucket } from '../src/bucket/index.js'
 import type { Link } from '../src/chain/link.js'
-import { readCommitment, readHotkey } from '../src/chain/reads.js'
 import { type CheckpointCache, checkpointCache } from '../src/checkpoint/cache.js'
 import { fileLock, type HostLock } from '../src/checkpoint/file-lock.js'
-import type { OpenBucket } from '../src/checkpoint/object-reader.js'
 import { type TrainerSource, trainerSource } from '../src/checkpoint/trainer.js'
 import type { Profile } from '../src/protocol/profile.js'
-import { parseReadCommitment } from '../src/protocol/read-credentials.js'
 import { type LoadedConfig, pathFrom } from './config/load.js'
+import { trainerBucket } from './trainer-bucket.js'
 
-/** The trainer's uid on the subnet (one-covenant/grail grail/protocol/constants.py:156, 54d6342). */
-const TRAINER_UID = 0
-/** The region readers sign with (grail/infrastructure/comms.py:238-275, 54d6342). */
-const REGION = 'us-east-1'
-/** The chain is asked for the trainer's credentials this long, ms. */
-const ASK_MS = 20_000
 /** Requests at once for a checkpoint nobody waits for: a quarter of what a window that waits takes, so that its upload has the link. */
 const BACKGROUND_PARALLEL = 4
 const GIB = 1024 ** 3
@@ -42,38 +33,17 @@ export interface CacheUse {
 }
 
 /**
- * The trainer's bucket, read with the credentials it has committed on chain: they are public there by design, and asked
- * for again whenever they are needed, as they may change. `checkpoint.trainer_folder` names a folder with the same layout
- * instead, for rehearsals.
+ * The trainer's checkpoints: which one is mined, and this host's copies.
  * @param link a connection to the chain; asked only when the bucket is on chain
  */
 export function openTrainer(
-  { config, folder }: LoadedConfig,
+  loaded: LoadedConfig,
   profile: Profile,
   link: (signal: AbortSignal) => Promise<Link>,
 ): Trainer {
-  const { checkpoint, chain, fleet } = config
-  const bucket: OpenBucket = async () => {
-    if (checkpoint.trainer_folder !== '')
-      return openBucket({ kind: 'dir', folder: pathFrom(folder, checkpoint.trainer_folder) })
-    const signal = AbortSignal.timeout(ASK_MS)
-    const now = await link(signal)
-    const trainer = await readHotkey(now, chain.netuid, TRAINER_UID, { signal })
-    if (trainer === undefined)
-      return `subnet ${chain.netuid} has no trainer: nobody is registered as uid ${TRAINER_UID}`
-    const bytes = (await readCommitment(now, chain.netuid, trainer, { signal }))?.bytes
-    const credentials = bytes && parseReadCommitment(Buffer.from(bytes).toString('utf8'))
-    if (!credentials) return `the trainer ${trainer} has no read credentials on chain`
-    return openBucket({
-      kind: 's3',
-      endpoint: `https://${credentials.accountId}.r2.cloudflarestorage.com`,
-      region: REGION,
-      bucket: credentials.accountId,
-      accessKeyId: credentials.readAccessKeyId,
-      secretAccessKey: credentials.readSecretAccessKey,
-      requestTimeoutMs: config.bucket.request_timeout_ms,
-    })
-  }
+  const { folder } = loaded
+  const { checkpoint, fleet } = loaded.config
+  const bucket = trainerBucket(loaded, link)
   const pace = { now: Date.now, random: Math.random }
   const caches =
     checkpoint.cache === '' ? join(pathFrom(folder, fleet.state), 'checkpoints') : pathFrom(folder, checkpoint.cache)

@@ -7,6 +7,7 @@ import { packageRoot } from '../../src/package-root.js'
 import { ConfigError } from '../../supervisor/config/config-error.js'
 import { exampleText } from '../../supervisor/config/example.js'
 import { loadConfig, pathFrom, readSecret } from '../../supervisor/config/load.js'
+import { requireAccountsBucket } from '../../supervisor/config/read-credentials.js'
 import { ENVIRONMENT_NAMES } from '../../supervisor/config/schema.js'
 import { showConfig } from '../../supervisor/config/show.js'
 
@@ -196,5 +197,20 @@ t.test('paths of the inventory begin at its folder', t => {
   t.equal(pathFrom('/etc/grail', 'secrets/x'), '/etc/grail/secrets/x')
   t.equal(pathFrom('/etc/grail', '/opt/x'), '/opt/x')
   t.match(pathFrom('/etc/grail', '~/x'), /^\/.+\/x$/)
+  t.end()
+})
+
+t.test('a real bucket is named like its account, or nobody reads it', t => {
+  const bucket = (text: string) => () =>
+    requireAccountsBucket(loadConfig(written(`[bucket]\n${text}`), {}).config.bucket)
+  const R2 = 'endpoint = "https://0123456789abcdef.r2.cloudflarestorage.com"'
+  t.throws(
+    bucket('account_id = "a1"\nname = "windows"'),
+    /the bucket is named 'windows', but .* 'a1': create that bucket/,
+  )
+  t.throws(bucket(`${R2}\nname = "windows"`), /'0123456789abcdef'/)
+  t.doesNotThrow(bucket('account_id = "a1"\nname = "a1"'))
+  t.doesNotThrow(bucket(`${R2}\nname = "0123456789abcdef"`))
+  t.doesNotThrow(bucket('endpoint = "http://127.0.0.1:9000"\nname = "windows"'), 'another store has no account to tell')
   t.end()
 })
