@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { Log } from '../actors/actor.js'
-import { gpuProcesses } from '../src/engine/gpus.js'
+import { type GpuInventory, gpuProcesses } from '../src/engine/gpus.js'
 import { type Engine, openEngine } from '../src/engine/index.js'
 import type { ServedOptions } from '../src/engine/served.js'
 import type { Profile } from '../src/protocol/profile.js'
@@ -70,6 +70,8 @@ export interface EngineCircumstances {
   /** Of this process. */
   env: Readonly<Record<string, string | undefined>>
   generator: GeneratorConfig
+  /** How this machine's cards are found; absent: nvidia-smi is asked. */
+  readGpus?: () => Promise<GpuInventory>
 }
 
 /**
@@ -82,7 +84,7 @@ export async function servedOptions({ config, folder }: LoadedConfig, of: Engine
   const state = pathFrom(folder, config.fleet.state)
   const cards = visibleGpus(generator, env.CUDA_VISIBLE_DEVICES)
   const { tensorParallel, memoryShare } = shareOfGpus(e, generator)
-  const serverCards = e.name === 'vllm' ? await numbered(cards.generate) : cards.generate
+  const serverCards = await numbered(cards.generate, of.readGpus)
   // On a CPU one worker proves.
   const provers = cards.prove.length === 0 ? [[]] : cards.prove
   return {

@@ -30,8 +30,9 @@ export function visibleGpus(generator: Pick<GeneratorConfig, 'gpus'>, visible: s
 }
 
 /**
- * Numbers in place of UUIDs, for vLLM, which takes CUDA_VISIBLE_DEVICES for a list of numbers and ends with a ValueError
- * on a UUID (vllm-project/vllm issues 13815, 32569). Numbers are as of now, and mean nvidia-smi's cards only with
+ * Numbers in place of UUIDs, for generation servers, which take CUDA_VISIBLE_DEVICES for a list of numbers and end with a
+ * ValueError on a UUID: vLLM always (vllm-project/vllm issues 13815, 32569), SGLang where it splits a model over several
+ * cards (sgl-project/sglang pull request 25996). Numbers are as of now, and mean nvidia-smi's cards only with
  * CUDA_DEVICE_ORDER=PCI_BUS_ID. What nvidia-smi does not list stays as it is.
  */
 export async function numbered(

@@ -12,28 +12,32 @@ import { openLog } from '../../supervisor/log.js'
 const folder = mkdtempSync(join(tmpdir(), 'grail-engines-'))
 t.teardown(() => rmSync(folder, { recursive: true, force: true }))
 
+const UUIDS = Array.from({ length: 8 }, (_, i) => `GPU-${i}a`)
+
 function circumstances(text: string, env: Record<string, string> = {}) {
   const file = join(folder, 'grail.toml')
   writeFileSync(file, text)
   const loaded = loadConfig(file, {})
   const generator = loaded.config.hosts[0]!.generators[0]!
   const log = openLog('error', {})
-  return { loaded, of: { profile: GRAIL_V5, instance: 'generator-a-0', log, env, generator } }
+  // The other way round than when the supervisor's file was rendered: numbers are not what they were.
+  const gpus = [...UUIDS].reverse().map((uuid, index) => ({ uuid, index, name: 'NVIDIA A100', memoryMiB: 81_920 }))
+  const readGpus = async () => ({ mode: 'gpu' as const, gpus })
+  return { loaded, of: { profile: GRAIL_V5, instance: 'generator-a-0', log, env, generator, readGpus } }
 }
 const served = (engine: string, host: string, env: Record<string, string> = {}) => {
   const { loaded, of } = circumstances(`[engine]\n${engine}\n[[hosts]]\nname = "a"\n${host}`, env)
   return servedOptions(loaded, of)
 }
 const SPLIT = 'preset = "8b-split"'
-const UUIDS = Array.from({ length: 8 }, (_, i) => `GPU-${i}a`)
 
 t.test('a server and its proof workers see the cards they were given, and nothing else of the environment', async t => {
   const env = { CUDA_VISIBLE_DEVICES: UUIDS.join(','), PATH: '/usr/bin', R2_WRITE_SECRET_ACCESS_KEY: 'verysecret' }
   const options = await served('name = "sglang"\nprogram = "venv"', SPLIT, env)
   t.same(
     options.start?.env,
-    { PATH: '/usr/bin', CUDA_DEVICE_ORDER: 'PCI_BUS_ID', CUDA_VISIBLE_DEVICES: 'GPU-0a,GPU-1a,GPU-2a,GPU-3a' },
-    'the server those that generate',
+    { PATH: '/usr/bin', CUDA_DEVICE_ORDER: 'PCI_BUS_ID', CUDA_VISIBLE_DEVICES: '7,6,5,4' },
+    'the server those that generate, by the numbers they have now: it takes no UUIDs',
   )
   t.equal(options.start?.tensorParallel, 4, 'split over all of them')
   t.equal(options.start?.memoryShare, 0.9, 'whose memory nothing else needs')
@@ -57,9 +61,10 @@ t.test('one list of cards', async t => {
   t.match(chosen.provers, [{ attention: 'sdpa' }])
 })
 
-t.test('vLLM is told numbers', async t => {
+t.test('a generator that no supervisor started takes the inventory’s names', async t => {
   const options = await served('name = "vllm"\nprogram = "venv"', SPLIT)
   t.equal(options.start?.env?.CUDA_VISIBLE_DEVICES, '0,1,2,3')
+  t.match(options.provers[0], { env: { CUDA_VISIBLE_DEVICES: '4' } })
 })
 
 t.test('without cards everything is on the CPU', async t => {

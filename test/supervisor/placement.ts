@@ -116,7 +116,7 @@ t.test('what each process of a generator sees', async t => {
   t.same(visibleGpus(generators({})[0]!, ''), { generate: [], prove: [] }, 'nothing, on a CPU')
 
   const read = async () => four
-  t.same(await numbered(['GPU-2a', '1', 'MIG-7'], read), ['2', '1', 'MIG-7'], 'vLLM is told numbers')
+  t.same(await numbered(['GPU-2a', '1', 'MIG-7'], read), ['2', '1', 'MIG-7'], 'servers are told numbers')
   const asked = async (): Promise<GpuInventory> => Promise.reject(new Error('asked'))
   t.same(await numbered(['0', '3'], asked), ['0', '3'], 'and nvidia-smi is asked only when it has to be')
 })
