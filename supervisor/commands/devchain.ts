@@ -2,10 +2,18 @@ import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import * as z from 'zod'
 import { type DevChain, type DevChainOptions, startDevChain } from '../../src/chain/dev/dev-chain.js'
+import { parseMishap, takeDue } from '../../src/chain/dev/mishap.js'
 import type { CommandIo } from './io.js'
 
 const USAGE = `usage: grail devchain [--port N] [--host ADDRESS] [--block-ms N] [--finality-lag N] [--announce-every N]
-                      [--netuid N] [--trainer SS58] [--register SS58]… [--start-block N] [--seed TEXT] [--metadata FILE]`
+                      [--netuid N] [--trainer SS58] [--register SS58]… [--start-block N] [--seed TEXT] [--metadata FILE]
+                      [--after BLOCKS:WHAT[:VALUE]]…
+
+--after lets something happen so many blocks after the start, e.g. --after 40:reorg:3. WHAT is one of:
+  reorg:DEPTH  stall[:SECONDS]  silence (links half open)  upgrade[:SPEC]  finality-lag:BLOCKS  announce-every:BLOCKS
+  block-ms:MS  register:SS58  deregister:SS58
+The same, at any moment, by RPC: dev_reorg, dev_stall, dev_silence, dev_upgrade, dev_setFinalityLag, dev_announceEvery,
+dev_setBlockTime, dev_register, dev_deregister, dev_commit, dev_newBlock.`
 
 /** uid 0 where the caller names no trainer: the public development key //Alice. */
 const DEFAULT_TRAINER = '5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY'
@@ -27,7 +35,21 @@ const Flags = z.object({
   'start-block': whole(1).optional(),
   seed: z.string().default('dev'),
   metadata: z.string().optional(),
+  after: z
+    .array(z.string())
+    .default([])
+    .transform((texts, context) => {
+      try {
+        return texts.map(parseMishap)
+      } catch (error) {
+        context.addIssue({ code: 'custom', message: (error as Error).message })
+        return z.NEVER
+      }
+    }),
 })
+
+/** Flags that may be given several times. */
+const MULTIPLE: readonly string[] = ['register', 'after']
 
 /**
  * `grail devchain`: a chain for rehearsals and tests that the real client takes for a subtensor node; runs in the foreground
@@ -37,14 +59,29 @@ const Flags = z.object({
  * @returns the exit code: 0 ended by the signal, 1 could not start, 2 wrong use
  */
 export async function devchainCommand(args: string[], io: CommandIo, signal: AbortSignal): Promise<number> {
+  if (args.includes('--help')) {
+    io.out(USAGE)
+    return 0
+  }
   const flags = parse(args)
   if (typeof flags === 'string') {
     io.err(`${flags}\n${USAGE}`)
     return 2
   }
+  const mishaps = [...flags.after]
   let chain: DevChain
   try {
-    chain = await startDevChain(await chainOptions(flags))
+    let started: DevChain | undefined
+    let firstBlock = 0
+    chain = await startDevChain({
+      ...(await chainOptions(flags)),
+      onBest: ({ number }) => {
+        firstBlock ||= number
+        if (started) letHappen(started, number - firstBlock)
+      },
+    })
+    started = chain
+    firstBlock ||= chain.head().number
   } catch (error) {
     io.err(`devchain cannot start: ${explain(error as NodeJS.ErrnoException, flags)}`)
     return 1
@@ -57,6 +94,17 @@ export async function devchainCommand(args: string[], io: CommandIo, signal: Abo
   })
   await chain.close()
   return 0
+
+  function letHappen(chain: DevChain, blocks: number): void {
+    for (const { text, happen } of takeDue(mishaps, blocks)) {
+      try {
+        happen(chain)
+        io.err(`block ${chain.head().number}: ${text}`)
+      } catch (error) {
+        io.err(`block ${chain.head().number}: ${text} cannot be: ${(error as Error).message}`)
+      }
+    }
+  }
 }
 
 type Flags = z.infer<typeof Flags>
@@ -64,7 +112,7 @@ type Flags = z.infer<typeof Flags>
 function parse(args: string[]): Flags | string {
   const names = Object.keys(Flags.shape)
   const options = Object.fromEntries(
-    names.map(name => [name, { type: 'string' as const, multiple: name === 'register' }]),
+    names.map(name => [name, { type: 'string' as const, multiple: MULTIPLE.includes(name) }]),
   )
   let values: unknown
   try {

@@ -13,6 +13,10 @@ const USAGE = 'usage: grail wallet new [--path FOLDER] [--cold NAME] [--hot NAME
  * @returns the exit code: 0 done, 1 refused, 2 wrong use
  */
 export async function walletCommand(args: string[], io: CommandIo): Promise<number> {
+  if (args.includes('--help')) {
+    io.out(USAGE)
+    return 0
+  }
   const options = parse(args)
   if (!options) {
     io.err(USAGE)

@@ -1,6 +1,10 @@
 import t from 'tap'
+import { MISHAPS } from '../../src/chain/dev/mishap.js'
 import { openChain } from '../../src/chain/polkadot.js'
+import { readUid } from '../../src/chain/reads.js'
 import { devchainCommand } from '../../supervisor/commands/devchain.js'
+
+const BOB = '5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty'
 
 function terminal() {
   const [out, err]: [string[], string[]] = [[], []]
@@ -49,10 +53,46 @@ await t.test('grail devchain prints one ready line, runs until the signal, and e
   t.equal(out.length, 1)
 })
 
+await t.test('what is asked for by --after happens so many blocks after the start, and is said', async t => {
+  const stop = new AbortController()
+  const { io, line, err } = terminal()
+  const args = ['--port', '0', '--block-ms', '50', '--start-block', '900', '--finality-lag', '4', '--register', BOB]
+  const faults = ['3:reorg:2', '5:upgrade:500', `7:deregister:${BOB}`, '9:reorg:9', '11:stall']
+  const done = devchainCommand([...args, ...faults.flatMap(fault => ['--after', fault])], io, stop.signal)
+  const [, url] = (await line()).match(/^ready (ws:\S+)/) ?? []
+  const chain = openChain({ endpoints: [url as string], stallMs: 1_000 })
+  let stalled = false
+  for await (const event of chain.events(stop.signal)) {
+    stalled = event.kind === 'stalled'
+    if (stalled) break
+  }
+  t.match(chain.status(), { specVersion: 500, best: { number: 911 } })
+  t.equal(await readUid(await chain.link(stop.signal), 81, BOB, { signal: stop.signal }), undefined)
+  t.match(err, [
+    /^block 904: 3:reorg:2$/,
+    /^block 905: 5:upgrade:500$/,
+    /^block 907: 7:deregister:/,
+    /^block 909: 9:reorg:9 cannot be: cannot undo 9 blocks/,
+    /^block 911: 11:stall$/,
+  ])
+  await chain.close()
+  stop.abort()
+  t.equal(await done, 0)
+})
+
+await t.test('--help says what there is', async t => {
+  const { io, out } = terminal()
+  t.equal(await devchainCommand(['--help'], io, AbortSignal.abort()), 0)
+  for (const what of MISHAPS) t.match(out.join('\n'), what)
+})
+
 await t.test('wrong use and what cannot be used', async t => {
   const cases: [args: string[], code: number, says: RegExp][] = [
     [['--port', 'x'], 2, /--port: .*\nusage/],
     [['--block-ms', '5'], 2, /--block-ms: /],
+    [['--after', '3:dance'], 2, /--after: '3:dance': what happens is one of reorg, stall/],
+    [['--after', '0:reorg'], 2, /--after: '0:reorg': '0' is no whole number of 1 or more/],
+    [['--after', '3:register'], 2, /an ss58 address is needed/],
     [['--nonsense'], 2, /nonsense.*\nusage/],
     [['--port', '0', '--metadata', '/nowhere/at/all'], 1, /no metadata file \/nowhere/],
     [['--port', '0', '--register', 'nobody'], 1, /cannot start: .*nobody/],

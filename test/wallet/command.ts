@@ -28,6 +28,12 @@ await t.test('names and folder may come from the environment', async t => {
   t.equal(statSync(join(path, 'c/hotkeys/h')).mode & 0o777, 0o600)
 })
 
+await t.test('--help is no wrong use', async t => {
+  const { io, lines } = terminal()
+  t.equal(await walletCommand(['--help'], io), 0)
+  t.match(lines, { out: [/^usage: grail wallet new/], err: [] })
+})
+
 await t.test('a taken name, an impossible folder and wrong use fail with one line', async t => {
   const path = t.testdir({ file: '' })
   t.equal(await walletCommand(['new', '--path', path], terminal().io), 0)

@@ -32,6 +32,8 @@ export interface DevChainOptions {
   metadata?: Uint8Array
   /** Default 424. */
   specVersion?: number
+  /** Told every best block that is announced, in a turn of its own: it may do anything to the chain. */
+  onBest?: (head: DevHead) => void
   /** Unix ms; default Date.now. */
   now?: () => number
 }
@@ -93,6 +95,8 @@ export async function startDevChain(options: DevChainOptions = {}): Promise<DevC
     authority.intervene(commitment(netuid, ss58, text))
   }
   authority.begin()
+  const { onBest } = options
+  if (onBest) best.listen(block => setImmediate(() => onBest(headOf(block))))
 
   const ownMetadata = options.metadata === undefined
   let methods: Record<string, Method> = {}
