@@ -1,5 +1,6 @@
 import { systemClock } from '../../actors/actor.js'
 import type { Desk } from '../../actors/generator/desk.js'
+import { claimingAhead } from '../../actors/generator/next-index.js'
 import { taking } from '../../actors/generator/take.js'
 import type { OpenWindow } from '../../actors/windows.js'
 import { type Broker, claim, connectBroker } from '../../nats/index.js'
@@ -9,8 +10,11 @@ import { connectRedis, type Redis } from '../redis/resp.js'
 
 // Some of the claimers, each with a connection of its own, as generators have one.
 
-/** A claim alone; all a generator does to get its next index, the reissue queue first; the Redis queue in three or four commands. */
-export type Way = 'claim' | 'take' | 'redis-3' | 'redis-4'
+/**
+ * A claim alone; all a generator does to get its next index, the reissue queue first; the same half way through the group before,
+ * as generators do; the Redis queue in three or four commands.
+ */
+export type Way = 'claim' | 'take' | 'ahead' | 'redis-3' | 'redis-4'
 
 export interface ClaimerTask {
   way: Way
@@ -72,6 +76,7 @@ serve(async (task: ClaimerTask) => {
     }
     await Promise.all(take.map(({ next }, at) => one(next, at)))
     const { user, system } = process.cpuUsage(began)
+    await Promise.all(take.map(async ({ last }) => last && indices.push(await last())))
     await Promise.all(take.map(({ close }) => close()))
     return { waits: Float64Array.from(waits), indices: Int32Array.from(indices), cpuSeconds: (user + system) / 1e6 }
   }
@@ -81,6 +86,8 @@ const pause = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))
 
 interface Claimer {
   next(): Promise<number>
+  /** Takes what lies ready, if claims are made ahead. */
+  last?(): Promise<number>
   close(): Promise<void>
 }
 
@@ -89,9 +96,9 @@ const CHECKPOINT_WINDOW = 7_654_260
 async function natsClaimer(task: ClaimerTask, instance: string, boot: string): Promise<Claimer> {
   const signal = new AbortController().signal
   const broker = await connectBroker({ servers: task.servers, name: instance, signal })
-  const next =
-    task.way === 'take' ? takeOf(broker, task, instance, boot, signal) : claimOf(broker, task, instance, boot, signal)
-  return { next, close: () => broker.drain() }
+  const close = () => broker.drain()
+  if (task.way === 'claim') return { next: claimOf(broker, task, instance, boot, signal), close }
+  return { ...takeOf(broker, task, instance, boot, signal), close }
 }
 
 /** What of a claim is the broker's. */
@@ -112,18 +119,28 @@ function takeOf(broker: Broker, task: ClaimerTask, instance: string, boot: strin
   const desk = {
     parts: { broker, clock: systemClock, instance, boot, log },
     inFlight: { begin: silent, end: silent, newest: () => undefined },
+    pace: { groupMs: () => task.paceMs },
     signal,
   } as unknown as Desk
   const window = {
-    ...{ window: task.window, epoch: 1, worthless: signal },
+    ...{ window: task.window, epoch: 1, state: 'generating', worthless: signal },
     opened: { checkpoint: { window: CHECKPOINT_WINDOW } },
     timers: { drainEndMs: Date.now() + WINDOW_MS },
   } as unknown as OpenWindow
   const take = taking(desk, 0)
-  return async () => {
-    const index = await take(window)
+  const indices = claimingAhead(desk, take)
+  const found = (index: number | undefined) => {
     if (index === undefined) throw new Error('there was nothing to take')
     return index
+  }
+  if (task.way === 'take') return { next: async () => found(await take(window)) }
+  return {
+    async next() {
+      const index = found(await indices.next(window))
+      indices.ahead(window)
+      return index
+    },
+    last: async () => found(await indices.next(window)),
   }
 }
 
