@@ -247,7 +247,7 @@ await t.test('what a killed run left behind', async t => {
   }
   const file = join(folder, 'left.process-group.json')
   const options = { termMs: 2_000, onLog: () => {} }
-  t.equal(await endOrphans(file, options), 0, 'nothing recorded: nothing ended')
+  t.same(await endOrphans(file, options), [], 'nothing recorded: nothing ended')
 
   const left = orphan()
   t.teardown(async () => (await groupIsGone(left)) || process.kill(-left, 'SIGKILL'))
@@ -266,26 +266,41 @@ await t.test('what a killed run left behind', async t => {
   )
   const later = record.processes.map(one => ({ ...one, startTicks: one.startTicks + 1 }))
   await writeFile(file, JSON.stringify({ ...record, processes: later }))
-  t.equal(await endOrphans(file, options), 0)
+  t.same(await endOrphans(file, options), [])
   t.notOk(await groupIsGone(left), 'nor is a group of the same number that started at another time')
   await writeFile(file, JSON.stringify({ ...record, boot: 'another' }))
-  t.equal(await endOrphans(file, options), 0)
+  t.same(await endOrphans(file, options), [])
   t.notOk(await groupIsGone(left), 'nor one recorded before the machine was started anew')
   await writeFile(file, 'half a rec')
-  t.equal(await endOrphans(file, options), 0, 'a record that cannot be read is ignored')
+  t.same(await endOrphans(file, options), [], 'a record that cannot be read is ignored')
   await writeFile(file, JSON.stringify({ ...record, owner: { pid: process.pid, startTicks: 1 } }))
-  t.ok((await endOrphans(file, options)) > 0)
+  t.ok((await endOrphans(file, options)).includes(left), 'says whom it ended')
   t.ok(await groupIsGone(left), 'the recorded one is ended, whole')
   t.notOk(existsSync(file))
 
-  const again = await fixture(t)
   const older = orphan()
   t.teardown(async () => (await groupIsGone(older)) || process.kill(-older, 'SIGKILL'))
+  let holders = new Set([older])
+  const asked = watchedLog()
+  const again = await fixture(t, {
+    gpuProcesses: async () => {
+      asked.onLog('asked')
+      return holders
+    },
+  })
   await recordGroup(again.record, older)
   const found = JSON.parse(await readFile(again.record, 'utf8')) as typeof record
   await writeFile(again.record, JSON.stringify({ ...found, owner: { pid: found.owner.pid, startTicks: 1 } }))
-  await again.server.start(again.launch, never)
+  const starting = again.server.start(again.launch, never)
+  await asked.line(/asked/)
+  await asked.line(/asked/)
   t.ok(await groupIsGone(older), 'before a server of its name is started')
+  t.notOk(
+    again.log.all().some(line => SCHEDULER.test(line)),
+    'which waits until the driver has its memory back',
+  )
+  holders = new Set()
+  await starting
 })
 
 await t.test('a server somebody else started', async t => {

@@ -87,33 +87,34 @@ export async function untilReady(
   }
 }
 
-/**
- * Ends the whole group and waits until the driver lists none of its processes, so that the next start finds the GPU's
- * memory free.
- * @throws Error when somebody survives SIGKILL
- */
-export async function endServer(
-  child: Child,
-  options: {
-    termMs: number
-    gpuProcesses: () => Promise<ReadonlySet<number> | undefined>
-    /** Told when the driver still lists processes after the longest wait. */
-    onHeld: (message: string) => void
-  },
-): Promise<void> {
+export interface MemoryOptions {
+  /** Processes that hold GPU memory now, by id; undefined where nobody can say. */
+  gpuProcesses: () => Promise<ReadonlySet<number> | undefined>
+  /** Told when the driver still lists processes after the longest wait. */
+  onHeld: (message: string) => void
+}
+
+/** Waits until the driver lists none of these processes, which have ended, so that the next start finds the memory free. */
+export async function memoryFreed(pids: readonly number[], { gpuProcesses, onHeld }: MemoryOptions): Promise<void> {
+  if (pids.length === 0) return
+  for (let waited = 0; ; waited += MEMORY_POLL_MS) {
+    const holders = await gpuProcesses()
+    const left = pids.filter(pid => holders?.has(pid))
+    if (left.length === 0) return
+    if (waited >= MEMORY_MS) {
+      onHeld(`the driver still lists processes ${left.join(', ')} after ${MEMORY_MS / 1_000} s`)
+      return
+    }
+    await sleep(MEMORY_POLL_MS)
+  }
+}
+
+/** Ends the whole group and waits for its memory. @throws Error when somebody survives SIGKILL */
+export async function endServer(child: Child, options: MemoryOptions & { termMs: number }): Promise<void> {
   const pids = (await groupMembers(child.pid)).map(({ pid }) => pid)
   await endGroup(child.pid, child.exited, options.termMs)
   child.address.agent.destroy()
   if (!(await groupGoneWithin(child.pid, MEMORY_MS)))
     throw new Error(`processes of group ${child.pid} survived SIGKILL: they hang in the kernel`)
-  for (let waited = 0; ; waited += MEMORY_POLL_MS) {
-    const holders = await options.gpuProcesses()
-    const left = pids.filter(pid => holders?.has(pid))
-    if (left.length === 0) return
-    if (waited >= MEMORY_MS) {
-      options.onHeld(`the driver still lists processes ${left.join(', ')} after ${MEMORY_MS / 1_000} s`)
-      return
-    }
-    await sleep(MEMORY_POLL_MS)
-  }
+  await memoryFreed(pids, options)
 }

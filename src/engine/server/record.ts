@@ -46,28 +46,28 @@ async function isAlive({ pid, startTicks }: ProcessId): Promise<boolean> {
 /**
  * Ends what an earlier run left behind, if a recorded process with the recorded start time still lives in the recorded
  * group. A group none of whose recorded processes lives is left alone: its number may be somebody else's by now.
- * @returns how many processes were ended
+ * @returns the processes that were ended, by id
  * @throws EngineError 'never' when the record's owner is alive: two engines were given the same state folder and name
  */
 export async function endOrphans(
   file: string,
   { termMs, onLog }: { termMs: number; onLog: (line: string) => void },
-): Promise<number> {
+): Promise<number[]> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined
     throw error
   })
-  if (text === undefined) return 0
+  if (text === undefined) return []
   const parsed = GroupRecord.safeParse(parseJson(text))
   if (!parsed.success) {
     onLog(`${file} is not a record of a server (${z.prettifyError(parsed.error)}): ignored and removed`)
     await forgetGroup(file)
-    return 0
+    return []
   }
   const { boot, owner, pgid, processes } = parsed.data
   if (boot !== (await bootId())) {
     await forgetGroup(file)
-    return 0
+    return []
   }
   if (owner.pid !== process.pid && (await isAlive(owner)))
     throw new EngineError(
@@ -86,7 +86,7 @@ export async function endOrphans(
     }
   }
   await forgetGroup(file)
-  return ours ? members.length : 0
+  return ours ? members.map(({ pid }) => pid) : []
 }
 
 function parseJson(text: string): unknown {

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { EngineError } from '../engine.js'
 import { restartWaitMs } from '../transformers/backoff.js'
-import { type Child, endServer, spawnServer, untilReady } from './child.js'
+import { type Child, endServer, type MemoryOptions, memoryFreed, spawnServer, untilReady } from './child.js'
 import { type Health, healthOf } from './health.js'
 import type { ServerAddress } from './http.js'
 import { freePort, portIsFree } from './port.js'
@@ -71,6 +71,11 @@ export function superviseServer(options: SupervisedOptions): GenerationServer {
     onLog(`${name} is ${next}${reason === '' ? '' : `: ${reason}`}`)
   }
 
+  const memory: MemoryOptions = {
+    gpuProcesses: options.gpuProcesses,
+    onHeld: message => onLog(`${name}: ${message}`),
+  }
+
   function onLine(line: string): void {
     onServerLine(line)
     if (saysOutOfMemory(line)) options.onOutOfMemory(line)
@@ -79,8 +84,7 @@ export function superviseServer(options: SupervisedOptions): GenerationServer {
   async function end(child: Child): Promise<void> {
     current = undefined
     health = undefined
-    const { gpuProcesses } = options
-    await endServer(child, { termMs, gpuProcesses, onHeld: message => onLog(`${name}: ${message}`) })
+    await endServer(child, { termMs, ...memory })
     await forgetGroup(record)
   }
 
@@ -204,7 +208,7 @@ export function superviseServer(options: SupervisedOptions): GenerationServer {
     async start(next, signal) {
       await stop()
       signal.throwIfAborted()
-      await endOrphans(record, { termMs, onLog })
+      await memoryFreed(await endOrphans(record, { termMs, onLog }), memory)
       launch = next
       const control = new AbortController()
       const mine: { control: AbortController; done: Promise<void> } = { control, done: Promise.resolve() }
