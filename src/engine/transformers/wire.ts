@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { expectedWeights } from '../../checkpoint/expected-weights.js'
 import type { Checkpoint, GenerationParams } from '../../checkpoint/metadata.js'
 import type { Completion, ModelFacts } from '../../window/group.js'
 import type { GroupReply, GroupRequest, VerifyReply, VerifyRequest } from '../engine.js'
@@ -107,11 +108,12 @@ export function verifyBody(request: VerifyRequest): Record<string, unknown> {
   }
 }
 
-export function weightsBody({ folder, metadata }: Checkpoint): Record<string, unknown> {
+export function weightsBody(checkpoint: Checkpoint): Record<string, unknown> {
+  const { folder, metadata } = checkpoint
   return {
     checkpoint_dir: folder,
     checkpoint_window: metadata.window,
     model_name: metadata.modelName,
-    weights_hash: metadata.weightsHash,
+    weights_hash: expectedWeights(checkpoint),
   }
 }
