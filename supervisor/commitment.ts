@@ -21,6 +21,7 @@ export async function keepCommitment(
   hotkey: Hotkey,
   log: Log,
   signal: AbortSignal,
+  { againMs = AGAIN_MS }: { againMs?: number } = {},
 ): Promise<void> {
   const { chain: where } = loaded.config
   const text = readCommitmentText(readCredentials(loaded))
@@ -43,10 +44,11 @@ export async function keepCommitment(
         return
       } catch (error) {
         if (signal.aborted) return
-        const never = error instanceof ChainError && error.next === 'never'
-        log.error({ err: error }, 'read credentials are not on chain: nobody can read this bucket')
+        // A hotkey without a place may get one while the fleet runs: the alarm has told its operator how.
+        const never = error instanceof ChainError && error.next === 'never' && error.code !== 'not-registered'
+        log.error({ err: error }, 'ALARM: read credentials are not on chain: nobody can read this bucket')
         if (never) return
-        await systemClock.sleep(AGAIN_MS, signal)
+        await systemClock.sleep(againMs, signal)
       }
     }
   } finally {

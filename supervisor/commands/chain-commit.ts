@@ -34,7 +34,8 @@ export async function commitVerb(verb: ChainVerb): Promise<number> {
   if (!differs) {
     return say('unchanged', onChain?.block, `${who} has these credentials on chain since block ${onChain?.block}`)
   }
-  const change = `${who}: bucket ${old?.accountId ?? 'none'} → ${bucket}, read key ${masked(old?.readAccessKeyId ?? 'none')} → ${masked(key)}`
+  const isOnlySecret = old?.accountId === bucket && old.readAccessKeyId === key
+  const change = `${who}: bucket ${old?.accountId ?? 'none'} → ${bucket}, read key ${masked(old?.readAccessKeyId ?? 'none')} → ${masked(key)}${isOnlySecret ? ', a new secret' : ''}`
   if (verb.dryRun) return say('dry-run', undefined, `would commit for ${change}`)
   if (!verb.json) io.err(`commit for ${change}; key and secret become public`)
   if (!verb.yes && !(await io.ask('Commit these read credentials on chain?'))) {

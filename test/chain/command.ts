@@ -142,6 +142,7 @@ await t.test('commit acts only when told to, once, and shows no secret', async t
   t.match(await run(['commit']), { code: 0, asked: 0, out: /has these credentials on chain/ })
   t.match((await run(['status'])).out, `bucket    ${ACCOUNT}`)
   const changed = { R2_READ_SECRET_ACCESS_KEY: 'c'.repeat(64) }
+  t.match((await run(['commit', '--dry-run'], { env: changed })).out, /read key aaaa… → aaaa…, a new secret$/)
   t.match(await run(['commit', '--yes'], { env: changed }), { code: 0, asked: 0, out: /^committed in block/ })
   for (const { out, err } of [dry, done]) t.notMatch(`${out}${err}`, /bbbbb/)
 })
