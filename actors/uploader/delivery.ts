@@ -1,21 +1,14 @@
 import { announce, type Store } from '../../nats/index.js'
 import { type Bucket, BucketError, type PartFacts } from '../../src/bucket/bucket.js'
-import { multipartEtag, singleEtag } from '../../src/bucket/expected.js'
-import {
-  cleanUploads,
-  completeUpload,
-  putObject,
-  sendPart as sendPartTo,
-  verifyObject,
-  withRetry,
-} from '../../src/bucket/upload.js'
+import { singleEtag } from '../../src/bucket/expected.js'
+import { completeUpload, putObject, sendPart as sendPartTo, verifyObject, withRetry } from '../../src/bucket/upload.js'
 import { objectKey } from '../../src/window/object.js'
 import type { ActorParts } from '../actor.js'
 import type { Part, Sealed } from '../aggregator/messages.js'
-import { foldAttempt, noAttempt } from '../attempt.js'
 import { bell } from '../bell.js'
-import { followJournal } from '../journal.js'
 import { isOver, type OpenWindow } from '../windows.js'
+import { expectedEtag, followFile } from './file-story.js'
+import { takeAway, tidy } from './leave.js'
 import { completed, type Uploaded, uploaded, uploadFailed, uploadOpened } from './messages.js'
 
 export interface DeliveryParts extends ActorParts {
@@ -32,8 +25,6 @@ export interface DeliveryParts extends ActorParts {
 
 /** The clock is looked at this often, ms, while nothing happens. */
 const LOOK_MS = 250
-/** Abort and removal are tried for this long after D: a dangling upload costs storage, not reward. */
-const CLEAN_MS = 20_000
 /** S3 takes no part below 5 MiB but the last: a file that fits into one part is put in one call. */
 const FIRST_PART = 1
 
@@ -70,47 +61,20 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
   const signal = AbortSignal.any([outer, window.worthless])
   const changed = bell()
 
-  const attempt = noAttempt()
-  const ready = new Map<number, Part>()
-  const uploads = new Map<number, string>()
-  let alreadyCompleted: string | undefined
-  let settled = false
-  let failedBefore: string | undefined
-  let uploadedBefore: Uploaded | undefined
-
-  const journal = followJournal(broker, holes, {
-    signal: following,
-    onBroken: (subject, error) => log.error({ subject, err: error }, 'an event of the journal cannot be read: skipped'),
-    onEvent: event => {
-      if (foldAttempt(attempt, event) && event.kind === 'assembling') ready.clear()
-      else if (event.kind === 'part' && event.payload.attempt === attempt.number)
-        ready.set(event.payload.number, event.payload)
-      else if (event.kind === 'uploadopened') uploads.set(event.payload.attempt, event.payload.uploadId)
-      else if (event.kind === 'completed' && event.payload.attempt === attempt.number)
-        alreadyCompleted = event.payload.etag
-      else if (event.kind === 'uploaded') {
-        settled = true
-        uploadedBefore = event.payload
-      } else if (event.kind === 'uploadfailed') {
-        settled = true
-        failedBefore = event.payload.reason
-      }
-      changed.ring()
-    },
-  })
-  await journal.caughtUp
-  const result: DeliveryResult = { clean: true, parts: 0, old: settled && isOver(window) }
+  const story = followFile(broker, holes, { signal: following, log, onChange: () => changed.ring() })
+  const { attempt, ready, uploads } = story
+  await story.caughtUp
+  const result: DeliveryResult = { clean: true, parts: 0, old: story.ended !== undefined && isOver(window) }
+  const site = () => ({ parts, holes, key, story, latest: parts.isLatest(window), signal: outer })
   try {
-    if (settled) {
-      // Said before: nothing to do but to report.
-      if (uploadedBefore) result.uploaded = uploadedBefore
-      if (failedBefore !== undefined) result.failed = failedBefore
-    } else {
+    // Said before: nothing to do but to report.
+    if (story.ended) Object.assign(result, story.ended)
+    else {
       const facts = await bring()
       if (facts) result.uploaded = facts
       if (facts) await announce(broker, uploaded, holes, facts, { signal: outer })
     }
-    await tidy()
+    await tidy(site())
   } catch (error) {
     if (outer.aborted) throw error
     const reason = window.worthless.aborted
@@ -119,12 +83,12 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
         ? error.message
         : String(error)
     if (!(error instanceof Hopeless) && !window.worthless.aborted) log.error({ ...holes, err: error }, 'upload failed')
-    result.clean = await clean()
+    result.clean = await takeAway(site())
     result.failed = reason
     await announce(broker, uploadFailed, holes, { reason, clean: result.clean }, { signal: outer })
   } finally {
     over.abort()
-    await journal.done.catch(() => {})
+    await story.done.catch(() => {})
   }
   return result
 
@@ -148,11 +112,11 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
         if (known !== undefined) await resume(known, sent)
       }
       const now = clock.now()
-      if (now >= window.timers.abortAtMs && alreadyCompleted === undefined) throw new Hopeless(whyLate())
+      if (now >= window.timers.abortAtMs && story.completedEtag === undefined) throw new Hopeless(whyLate())
       const next = [...ready.values()]
         .filter(part => !sent.has(part.number) && !(part.number === FIRST_PART && part.last))
         .sort((a, b) => a.number - b.number)[0]
-      if (next && alreadyCompleted === undefined) {
+      if (next && story.completedEtag === undefined) {
         if (ready.get(FIRST_PART)) await sendPart(next, sent)
         continue
       }
@@ -211,28 +175,23 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
     } catch (error) {
       if (!(error instanceof BucketError) || error.code !== 'no-such-upload') throw error
       // Completed before the crash: then its parts are in the object. Or aborted: then a new upload is opened.
-      if (alreadyCompleted !== undefined || (await isThere()))
+      if (story.completedEtag !== undefined || (await isThere()))
         for (const { number, md5, bytes } of ready.values()) sent.set(number, { number, etag: md5, bytes })
       else uploads.delete(attempt.number)
     }
-  }
-
-  function expectedEtag(): string {
-    const md5s = [...ready.values()].sort((a, b) => a.number - b.number).map(({ md5 }) => md5)
-    return md5s.length === 1 ? (md5s[0] as string) : multipartEtag(md5s)
   }
 
   async function isThere(): Promise<boolean> {
     const { sealed } = attempt
     if (!sealed || ready.size !== sealed.parts) return false
     const facts = await withRetry(s => bucket.head(key, s), retrying(window.timers.abortAtMs))
-    return facts?.etag === expectedEtag() && facts.bytes === sealed.bytes
+    return facts?.etag === expectedEtag(story) && facts.bytes === sealed.bytes
   }
 
   async function finish(file: Sealed, sent: Map<number, PartFacts>): Promise<Uploaded> {
     const beganMs = clock.now()
-    const etag = expectedEtag()
-    if (alreadyCompleted === undefined && !(await isThere())) {
+    const etag = expectedEtag(story)
+    if (story.completedEtag === undefined && !(await isThere())) {
       const until = retrying(window.timers.abortAtMs)
       if (file.parts === 1) {
         const only = ready.get(FIRST_PART) as Part
@@ -280,40 +239,5 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
         await withRetry(s => bucket.abort(key, uploadId, s), retrying(window.timers.abortAtMs))
         uploads.delete(other)
       }
-  }
-
-  /** An upload of an earlier attempt, or one whose opening a crash kept from the journal, is nobody's: the object is there. */
-  async function tidy(): Promise<void> {
-    if (!parts.isLatest(window)) return
-    const tidying = { deadlineMs: clock.now() + CLEAN_MS, now: clock.now, random, signal: outer }
-    try {
-      const aborted = await cleanUploads(bucket, key, new Set(), tidying)
-      if (aborted.length > 0) log.warn({ ...holes, uploads: aborted.length }, 'aborted uploads nobody would complete')
-    } catch (error) {
-      if (!outer.aborted) log.error({ ...holes, err: error }, 'uploads may be left open in the bucket')
-    }
-  }
-
-  /** Takes everything of this window away: uploads known or not, and an object that must not be there. */
-  async function clean(): Promise<boolean> {
-    const cleaning = { deadlineMs: clock.now() + CLEAN_MS, now: clock.now, random, signal: outer }
-    try {
-      const mine = new Set(uploads.values())
-      // One that was opened right before a crash is in nobody's journal; a later epoch's must stay.
-      if (parts.isLatest(window))
-        for (const open of await withRetry(s => bucket.listUploads(key, s), cleaning))
-          if (open.key === key) mine.add(open.uploadId)
-      for (const uploadId of mine) await withRetry(s => bucket.abort(key, uploadId, s), cleaning)
-      // A later epoch's object stands under the same key: only what this epoch made is removed.
-      const { sealed } = attempt
-      if (sealed && ready.size === sealed.parts && sealed.rows > 0) {
-        const facts = await withRetry(s => bucket.head(key, s), cleaning)
-        if (facts && facts.etag === expectedEtag()) await withRetry(s => bucket.remove(key, s), cleaning)
-      }
-      return true
-    } catch (error) {
-      log.error({ ...holes, err: error }, 'could not clean up: an upload may be left open in the bucket')
-      return false
-    }
   }
 }

@@ -1,8 +1,9 @@
 import t from 'tap'
 import { openBucket } from '../../src/bucket/index.js'
+import { objectKey, shadowKey } from '../../src/window/object.js'
 import { type Fault, type Passing, startProxy } from '../helpers/http-proxy.js'
 import { invariants } from '../helpers/invariants.js'
-import { natsServerAbsent } from '../helpers/nats-server.js'
+import { inTime, natsServerAbsent, until } from '../helpers/nats-server.js'
 import { becomes } from '../helpers/outcome.js'
 import { startS3 } from '../helpers/s3-server.js'
 import { PATIENCE_MS, startWorld } from '../helpers/world.js'
@@ -102,10 +103,17 @@ rehearsal = true`,
       let silences = 0
       choose = ({ what }) => (what === 'complete' && silences++ === 0 ? { kind: 'hang-after' } : { kind: 'pass' })
       const { window } = await world.nextWindow()
+      // Another miner with the same bucket: validators would read this instead of the file.
+      const shadow = shadowKey(objectKey(world.hotkey, window))
+      await world.bucket.put(shadow, Buffer.from('of another'), inTime())
       await unknown
       await world.actor('uploader').kill()
       await becomes(t, world, { window, state: 'UPLOADED' })
       t.equal(silences, 1, 'it was asked for once: the object was found')
+      await until(
+        'what lies before the file is removed',
+        async () => (await world.bucket.head(shadow, inTime())) === undefined || undefined,
+      )
       await invariants(t, world, { window })
     },
   )
