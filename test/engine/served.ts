@@ -142,7 +142,7 @@ await t.test('sglang', { skip: workerPythonAbsent }, async t => {
     let raised = false
     const caller = async (): Promise<void> => {
       for (let groups = 0; groups < 20 && !raised; groups++) {
-        await engine.generate(ask({ generation: { ...generation, maxTokens: 32 } }), never)
+        await engine.generate(ask({ promptIds: Int32Array.of(5), generation: { ...generation, maxTokens: 32 } }), never)
         raised = engine.status!().groups.limit > before
       }
     }
