@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { expectedWeights } from '../checkpoint/expected-weights.js'
 import type { Checkpoint } from '../checkpoint/metadata.js'
 import { GRAIL_V5 } from '../protocol/profile.js'
 import type { ModelFacts } from '../window/group.js'
@@ -138,7 +139,7 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
     era = new AbortController()
     await mkdir(folders, { recursive: true })
     const serving = await makeServingFolder(checkpoint, folders)
-    const version = `${metadata.window}/${metadata.weightsHash || 'unhashed'}`
+    const version = `${metadata.window}/${expectedWeights(checkpoint) || 'unhashed'}`
     // Both take minutes, and neither needs the other.
     const proved = await bothOrNone(
       either => provers.load(checkpoint, either),

@@ -185,12 +185,16 @@ await t.test('a worker on its own', { skip: workerPythonAbsent }, async t => {
   })
 
   await t.test('refuses weights that are not the expected ones', async t => {
-    const other = { ...checkpoint, metadata: { ...checkpoint.metadata, weightsHash: '0'.repeat(32) } }
-    await t.rejects(
-      call(worker, 'POST', '/v1/weights', weightsBody(other), Facts, limits),
-      { name: 'EngineError', next: 'never', message: /weights hash/ },
-      'by their digest',
-    )
+    const others: [title: string, checkpoint: Checkpoint][] = [
+      ['by the trainer’s digest', { ...checkpoint, metadata: { ...checkpoint.metadata, weightsHash: '0'.repeat(32) } }],
+      ['by the one computed of the files, where the trainer gave none', { ...checkpoint, weightsHash: '0'.repeat(32) }],
+    ]
+    for (const [title, other] of others)
+      await t.rejects(
+        call(worker, 'POST', '/v1/weights', weightsBody(other), Facts, limits),
+        { name: 'EngineError', next: 'never', message: /weights hash/ },
+        title,
+      )
     const facts = await call(worker, 'POST', '/v1/weights', weightsBody(checkpoint), Facts, limits)
     t.match(facts, { checkpointWindow: 30, modelName: 'tiny', eosTokenId: 2, vocabSize: 259, maxPositions: 512 })
     t.match(facts.weightsHash, /^[0-9a-f]{32}$/)
