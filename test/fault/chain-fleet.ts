@@ -19,6 +19,8 @@ const FINALITY_LAG = 2
 const FOREVER = 100
 /** Without the chain everything is to be done so much earlier at least, ms. */
 const LARGER_MARGIN_MS = 1_000
+/** Blocks of a window that are never announced. */
+const SKIPPED_HEADS = 2
 const FOLLOWS = 0
 const MAKES = 1
 
@@ -75,11 +77,17 @@ t.test('a chain that fails a fleet', { skip: natsServerAbsent, timeout: PATIENCE
       await restart()
       await log.connects()
       const lost = windowEnd(windowOf(chain.head().number))
-      world.jump(windowEnd(lost))
+      world.jump(windowEnd(lost) + SKIPPED_HEADS)
       chain.stall(false)
       const { payload: summary } = await becomes(t, world, { window: lost, state: 'SKIPPED' })
       t.match(summary.reason, /no block of it was seen/)
-      await world.event('opened', event => event.window === windowEnd(lost))
+      const { payload } = await world.event('opened', event => event.window === windowEnd(lost))
+      t.equal(
+        payload.block,
+        windowEnd(lost) + SKIPPED_HEADS,
+        'the first head of a window opens it, whatever its number',
+      )
+      t.equal(payload.hash, chain.hash(windowEnd(lost)), 'by the hash of its first block')
     },
   )
 
