@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { type Bucket, BucketError, type ObjectFacts } from '../../src/bucket/bucket.js'
 import { openDirBucket } from '../../src/bucket/dir.js'
+import type { CacheOptions } from '../../src/checkpoint/cache.js'
 import { lookAt } from '../../src/checkpoint/cached.js'
 import { CHUNK_BYTES } from '../../src/checkpoint/chunked-file.js'
 import { isAlive, thisProcess } from '../../src/checkpoint/process-identity.js'
@@ -259,6 +260,31 @@ await t.test('on a full disk what is not needed makes room', async t => {
   )
   t.same(readdirSync(folder).sort(), ['.locks', 'checkpoint-630', 'checkpoint-900'])
 })
+
+await t.test(
+  'the one in use and what the next one’s delta will be put on stay, however little room there is',
+  async t => {
+    const isThere = (folder: string, window: number) => readdirSync(folder).includes(`checkpoint-${window}`)
+    const cases: [title: string, over: (folder: string) => Partial<CacheOptions>, left: number[]][] = [
+      ['a small cache', () => ({ maxBytes: 1 }), [600, 630, 900]],
+      // As long as 900 is not there, a delta of it may lead back to 660.
+      ['a full disk', folder => ({ free: async () => (isThere(folder, 570) ? 0 : 1024 ** 3) }), [600, 630, 660, 900]],
+    ]
+    for (const [title, over, left] of cases) {
+      const { bucket, folder } = await largeBucket(t)
+      const LONG_AGO_MS = Date.now() - 60 * 60_000
+      const before = host(folder, bucket, { now: () => LONG_AGO_MS })
+      for (const window of [570, 600, 630, 660]) {
+        await publishFull(bucket, window, someWeights(window))
+        await before.ensure(await published(bucket, window), never)
+      }
+      // 600 is mined with; 645 comes next and is not here yet: its delta leads back to 630.
+      const cache = host(folder, bucket, { keep: () => [600, 645], ...over(folder) })
+      await cache.ensure(await published(bucket, 900), never)
+      t.same(readdirSync(folder).sort(), ['.locks', ...left.map(window => `checkpoint-${window}`)], title)
+    }
+  },
+)
 
 await t.test('work under a lock that was lost ends, and says so', async t => {
   const { bucket, folder } = await largeBucket(t)
