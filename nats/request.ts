@@ -1,7 +1,8 @@
 import { headers as emptyHeaders, type Msg, type MsgHdrs } from 'nats'
+import { answerTo } from './answers.js'
 import type { Broker } from './connect.js'
 import { type ApiFailure, apiError, BrokerError, brokerError } from './errors.js'
-import { type Patience, persist, untilAborted } from './patience.js'
+import { type Patience, persist } from './patience.js'
 import { bell } from './waiting.js'
 
 const utf8 = new TextEncoder()
@@ -11,17 +12,6 @@ export function headersOf(record: Readonly<Record<string, string>>): MsgHdrs {
   const made = emptyHeaders()
   for (const [name, value] of Object.entries(record)) made.set(name, value)
   return made
-}
-
-/** `waiting`, unless the connection breaks first: what was under way then is never answered. */
-function whileConnected<T>(broker: Broker, waiting: Promise<T>, doing: string): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const stop = broker.listen(status => {
-      if (status.type === 'disconnected' || status.type === 'closed')
-        reject(new BrokerError('unreachable', `${doing}: the connection broke before the answer came`))
-    })
-    waiting.then(resolve, reject).finally(stop)
-  })
 }
 
 /** Whether the connection stands, at the latest after `withinMs`. */
@@ -50,8 +40,7 @@ export async function request(
   if (!broker.connected) throw new BrokerError('unreachable', `${doing}: the connection to the broker is down`)
   const headers = options.headers && { headers: headersOf(options.headers) }
   try {
-    const answer = broker.nc.request(subject, bytes, { timeout: options.timeoutMs, ...headers })
-    return await untilAborted(whileConnected(broker, answer, doing), signal)
+    return await answerTo(broker, subject, bytes, { doing, timeoutMs: options.timeoutMs, signal, ...headers })
   } catch (e) {
     signal.throwIfAborted()
     throw brokerError(e, doing)

@@ -12,7 +12,8 @@ export type BrokerStatus =
   | { type: 'lame-duck'; server: string }
   /** The server dropped us for not reading fast enough: what it had sent is lost. */
   | { type: 'slow-consumer'; why: string }
-  | { type: 'error'; code: string; why: string }
+  /** `refused`: the subject we are not allowed to publish on. */
+  | { type: 'error'; code: string; why: string; refused?: string }
   /** For good. `why` is there when nobody here asked for it, e.g. the password was changed. */
   | { type: 'closed'; why?: BrokerError }
 
@@ -33,7 +34,9 @@ export function statusOf(raw: Status, lastError: string | undefined): BrokerStat
       return { type: 'lame-duck', server: text }
     case Events.Error: {
       const why = lastError ?? text
-      return /slow consumer/i.test(why) ? { type: 'slow-consumer', why } : { type: 'error', code: text, why }
+      if (/slow consumer/i.test(why)) return { type: 'slow-consumer', why }
+      const { operation, subject } = raw.permissionContext ?? {}
+      return { type: 'error', code: text, why, ...(operation === 'publish' && subject ? { refused: subject } : {}) }
     }
     default:
       return undefined

@@ -18,6 +18,15 @@ await t.test("the library's events in our words", async t => {
       '\'Permissions Violation for Publish to "x"\'',
       { type: 'error', code: 'PERMISSIONS_VIOLATION', why: '\'Permissions Violation for Publish to "x"\'' },
     ],
+    [
+      {
+        type: Events.Error,
+        data: 'PERMISSIONS_VIOLATION',
+        permissionContext: { operation: 'publish', subject: 'x' },
+      },
+      undefined,
+      { type: 'error', code: 'PERMISSIONS_VIOLATION', why: 'PERMISSIONS_VIOLATION', refused: 'x' },
+    ],
     [{ type: Events.Error, data: 'X' }, undefined, { type: 'error', code: 'X', why: 'X' }],
     [{ type: DebugEvents.PingTimer, data: '1' }, undefined, undefined],
     [{ type: DebugEvents.StaleConnection, data: '' }, undefined, undefined],
