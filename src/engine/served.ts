@@ -14,6 +14,7 @@ import { busyTime } from './server/busy.js'
 import { completionsOf } from './server/completions.js'
 import { type Dialect, OtherWeights } from './server/dialect.js'
 import { groupsInFlight } from './server/in-flight.js'
+import { oncePerProcess } from './server/once.js'
 import { LIMITS, type ServedLimits, type ServedOptions } from './server/options.js'
 import { proofWorkers } from './server/proof-workers.js'
 import { makeServingFolder, removeOtherFolders } from './server/serving-folder.js'
@@ -69,7 +70,7 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
   let refused: string | undefined
   /** Ends with the checkpoint: nothing that began under it goes on under another. */
   let era = new AbortController()
-  let agreed: { incarnation: number; done: Promise<void> } | undefined
+  const agreed = oncePerProcess()
   let loading: Promise<unknown> = Promise.resolve()
 
   function distrust(error: OtherWeights): void {
@@ -104,23 +105,16 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
 
   /** Once per process of the server and checkpoint, before its first group: server and prover give the same numbers. */
   async function agreement(model: Held): Promise<void> {
-    const { incarnation } = server.up()
-    if (agreed?.incarnation !== incarnation) {
-      const done = agree(partsOf(model, era.signal)).catch((cause: unknown) => {
+    await agreed.of(server.up().incarnation, () =>
+      agree(partsOf(model, era.signal)).catch((cause: unknown) => {
+        // A disagreement stays; what else went wrong may pass.
+        if (cause instanceof OtherWeights && held === model) distrust(cause)
         if (cause instanceof EngineError) throw cause
         const { message } = cause as Error
         server.suspect(message)
         throw new EngineError(`${name} cannot be checked: ${message}`, 'later', { retryAfterMs: RETRY_MS, cause })
-      })
-      const mine = { incarnation, done }
-      agreed = mine
-      done.catch((error: unknown) => {
-        // What may pass is asked again by the next group; a disagreement stays.
-        if (agreed === mine) agreed = undefined
-        if (error instanceof OtherWeights && held === model) distrust(error)
-      })
-    }
-    await agreed!.done
+      }),
+    )
   }
 
   async function load(checkpoint: Checkpoint, signal: AbortSignal): Promise<ModelFacts> {
@@ -132,9 +126,10 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
   async function loadNow(checkpoint: Checkpoint, signal: AbortSignal): Promise<ModelFacts> {
     signal.throwIfAborted()
     const { metadata } = checkpoint
+    if (held) sayBusy(held)
     held = undefined
     refused = undefined
-    agreed = undefined
+    agreed.forget()
     era.abort(new EngineError(`checkpoint ${metadata.window} was loaded while the group was being made`, 'never'))
     era = new AbortController()
     await mkdir(folders, { recursive: true })
@@ -157,6 +152,16 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
     await removeOtherFolders(folders, serving.folder)
     busy.reset()
     return facts
+  }
+
+  /** What is missing to 100 % is the server's idle time: between windows, for want of groups, or because proofs fell behind. */
+  function sayBusy({ facts }: Held): void {
+    const { busyMs, ofMs } = busy.read()
+    const share = ((100 * busyMs) / Math.max(1, ofMs)).toFixed(1)
+    onLog(
+      `${name} generated for ${share} % of its time with checkpoint ${facts.checkpointWindow}, ` +
+        `at last ${pace.limit()} groups at once`,
+    )
   }
 
   /** @throws EngineError why no group can be made now */

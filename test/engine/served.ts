@@ -107,12 +107,12 @@ await t.test('sglang', { skip: workerPythonAbsent }, async t => {
       ...engine,
       verify: async (request, signal) => {
         const reply = await engine.verify(request, signal)
-        return { ...reply, sketches: reply.sketches.map((sketch, at) => (at === 70 ? sketch + 1 : sketch)) }
+        return { ...reply, sketches: reply.sketches.map((sketch, at) => (at === 40 ? sketch + 1 : sketch)) }
       },
     }
     t.match(
       await canaryOf(shaky, 30),
-      { ok: false, reason: /the sketch of completion 0, position 70 of \d+, is \d+ and \d+ when replayed/ },
+      { ok: false, reason: /the sketch of completion 0, position 40 of \d+, is \d+ and \d+ when replayed/ },
       'and notices one sketch that is one off',
     )
   })
@@ -222,6 +222,10 @@ await t.test('sglang', { skip: workerPythonAbsent }, async t => {
     )
     stand.set({})
     t.match(await loading, { checkpointWindow: 60 })
+    t.ok(
+      log.all().some(line => /generated for \d+\.\d % of its time with checkpoint 30/.test(line)),
+      'how busy the server was is said',
+    )
     await log.line(/^weights 60\/unhashed/)
     t.pass('the server takes them while running')
     t.ok((await canaryOf(engine, 60)).ok, 'and the next group is of the new ones')
