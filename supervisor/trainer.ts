@@ -13,6 +13,8 @@ import { trainerBucket } from './trainer-bucket.js'
 
 /** Requests at once for a checkpoint nobody waits for: a quarter of what a window that waits takes, so that its upload has the link. */
 const BACKGROUND_PARALLEL = 4
+/** With another lock above it the one on the folder is held for two renames: of a container that cannot be seen it counts as left behind after this, ms. */
+const PLACING_MS = 60_000
 const GIB = 1024 ** 3
 const HOUR_MS = 3_600_000
 
@@ -25,8 +27,8 @@ export interface Trainer {
 
 /** How one process uses the host's cache. */
 export interface CacheUse {
-  /** Puts a lock of its own above the one on the folder. */
-  lock?(files: HostLock): HostLock
+  /** Under which a checkpoint is made; default: a lock on the folder. */
+  lock?: HostLock
   keep?(): Iterable<number>
   /** Leaves the link and the processors to others: nobody waits yet. */
   inBackground?: boolean
@@ -50,14 +52,14 @@ export function openTrainer(
   return {
     source: trainerSource({ bucket, profile, ...pace }),
     cache(log, { lock, keep, inBackground = false } = {}) {
-      // Above it a lock of the broker keeps containers apart: what this one cannot see need not be waited for.
-      const unseen = lock === undefined ? {} : { unseenMs: 0 }
-      const files = fileLock({ folder: join(caches, '.locks'), now: Date.now, ...unseen })
+      const brief = lock === undefined ? {} : { unseenMs: PLACING_MS }
+      const files = fileLock({ folder: join(caches, '.locks'), now: Date.now, ...brief })
       return checkpointCache({
         folder: caches,
         bucket,
         profile,
-        lock: lock?.(files) ?? files,
+        lock: lock ?? files,
+        place: files,
         ...(keep ? { keep } : {}),
         ...(inBackground ? { inBackground, parallel: BACKGROUND_PARALLEL } : {}),
         maxBytes: checkpoint.cache_gib * GIB,
@@ -79,7 +81,7 @@ export function generatorCheckpoint(
   of: { log: Log; broker: Broker; instance: string; host: string },
 ): GeneratorParts['checkpoint'] {
   const { endpoints, genesis } = loaded.config.chain
-  const leaseMs = loaded.config.policy.lease_ms
+  const lock = hostLease({ ...of, leaseMs: loaded.config.policy.lease_ms })
   return async (checkpointWindow, signal, { haste, keep }) => {
     if (checkpointWindow === undefined) return 'the first window says which one'
     const { openChain } = await import('../src/chain/polkadot.js')
@@ -88,7 +90,6 @@ export function generatorCheckpoint(
       const trainer = openTrainer(loaded, profile, asked => chain.link(asked))
       const pointer = await trainer.source.at(checkpointWindow, signal)
       if (typeof pointer === 'string') return pointer
-      const lock = (files: HostLock) => hostLease({ ...of, leaseMs, files })
       return await trainer.cache(of.log, { lock, keep, inBackground: haste === 'ahead' }).ensure(pointer, signal)
     } finally {
       await chain.close()

@@ -1,6 +1,5 @@
 import { type Broker, holdLease } from '../../nats/index.js'
 import type { HostLock } from '../../src/checkpoint/file-lock.js'
-import { scope } from '../../src/checkpoint/scope.js'
 import { LEASES } from '../streams.js'
 
 export interface HostLeaseOptions {
@@ -11,36 +10,49 @@ export interface HostLeaseOptions {
   instance: string
   /** Life of a lease in GRAIL_LEASES, ms. */
   leaseMs: number
-  /** Locks the cache's folder between processes that see each other. */
-  files: HostLock
 }
 
 /**
- * The lock under which one process of a host makes a checkpoint: a lease in the broker, one key per host and checkpoint, and
- * the file lock below it. Both are needed. The lease is what ends: containers of a host that share a cache but not their
- * process numbers cannot tell from a file whether its owner lives; and whoever is cut off from the broker stops at once
- * (`lost`), so that another one goes on with what it fetched. The file lock is what never ends under a living process: a
- * lease may be another's before its holder has noticed, and not everybody who uses the folder has a broker or this name
- * for the host; finished folders are only put in place under it. It comes first: of one process, or of several in one
- * container, a single one then asks for the lease, and none takes it from itself.
+ * The lock under which one process of a host makes a checkpoint: a lease in the broker, one key per host and checkpoint. It
+ * moves on whatever becomes of its holder: one that was killed, hangs, was stopped, or is cut off from the broker loses it
+ * within its life, also in a container whose processes the others cannot see; a holder that still runs stops at once
+ * (`lost`), and the next one goes on with what it fetched.
+ *
+ * A lease may be another's before its holder has noticed. So it does not protect the folder: every process writes into a
+ * folder of its own, and the cache's file lock keeps them apart where a finished one is put in its place.
  */
-export function hostLease({ broker, host, instance, leaseMs, files }: HostLeaseOptions): HostLock {
+export function hostLease({ broker, host, instance, leaseMs }: HostLeaseOptions): HostLock {
+  /** The last in line for each name in this process: two of one holder would take the lease from each other. */
+  const lines = new Map<string, Promise<void>>()
+
   return async (name, signal) => {
-    const file = await files(name, signal)
+    const before = lines.get(name) ?? Promise.resolve()
+    let leave = () => {}
+    const left = new Promise<void>(resolve => {
+      leave = resolve
+    })
+    const last = before.then(() => left)
+    lines.set(name, last)
+    void last.then(() => lines.get(name) === last && lines.delete(name))
     try {
+      await orAborted(before, signal)
       const lease = await holdLease(broker, LEASES, `fetch.${host}.${name}`, instance, { ttlMs: leaseMs, signal })
-      const either = scope(file.lost, lease.lost)
-      return {
-        lost: either.signal,
-        async release() {
-          either.end()
-          await lease.release()
-          await file.release()
-        },
-      }
+      return { lost: lease.lost, release: () => lease.release().finally(leave) }
     } catch (error) {
-      await file.release()
+      leave()
       throw error
     }
   }
+}
+
+function orAborted(turn: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason as Error)
+    if (signal.aborted) return stop()
+    signal.addEventListener('abort', stop, { once: true })
+    void turn.then(() => {
+      signal.removeEventListener('abort', stop)
+      resolve()
+    })
+  })
 }

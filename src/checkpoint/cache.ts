@@ -1,15 +1,14 @@
 import { mkdir, rename } from 'node:fs/promises'
-import type { Profile } from '../protocol/profile.js'
+import type { CacheOptions, CacheProgress } from './cache-options.js'
 import { checkAgain, type Kept, lookAt } from './cached.js'
 import { CheckpointError, type CheckpointFault } from './checkpoint-error.js'
 import { deltaChain } from './delta-chain.js'
-import { diskFault, type Room } from './disk.js'
-import type { HostLock } from './file-lock.js'
-import { type Made, type Making, type MakingProgress, makeFromDeltas, makeFull } from './make.js'
+import { diskFault } from './disk.js'
+import { type Made, type Making, makeFromDeltas, makeFull } from './make.js'
 import type { Checkpoint } from './metadata.js'
-import type { ObjectReader, OpenBucket } from './object-reader.js'
+import type { ObjectReader } from './object-reader.js'
 import { cachedFolder, claimPartial, discard, releasePartial, removeAbandoned } from './partial.js'
-import { type Pace, patiently } from './patience.js'
+import { patiently } from './patience.js'
 import { thisProcess } from './process-identity.js'
 import { type Published, type PublishedCheckpoint, readPublished } from './published.js'
 import { type Purged, purge } from './purge.js'
@@ -17,41 +16,13 @@ import { scope } from './scope.js'
 import { readSeal, touchSeal, writeSeal } from './seal.js'
 import type { TrainerCheckpoint } from './trainer.js'
 
+export type { CacheOptions, CacheProgress } from './cache-options.js'
+
 /** How long the metadata of a predecessor is asked for, ms. */
 const PATIENCE_MS = 60_000
 
 /** Bytes left free on the disk for everything else on the host: logs, staged groups, the broker. */
 const RESERVE_BYTES = 2 * 1024 ** 3
-
-/** What happens in the cache, for logs and dashboards. */
-export type CacheProgress =
-  | MakingProgress
-  /** All files are read again: the host was restarted, or something touched them. */
-  | { kind: 'checking'; window: number }
-  | { kind: 'damaged'; window: number; why: string }
-  | { kind: 'ready'; window: number; from: 'FULL' | 'DELTA' }
-  | ({ kind: 'removed' } & Purged)
-  /** Old checkpoints could not be removed. */
-  | { kind: 'not-removed'; why: string }
-
-export interface CacheOptions extends Pace, Partial<Room> {
-  /** The cache's folder, for checkpoints of one trainer; made when absent. */
-  folder: string
-  bucket: OpenBucket
-  lock: HostLock
-  profile: Profile
-  /** Bytes that finished checkpoints may take. */
-  maxBytes: number
-  /** ms since its last use after which a checkpoint is removed. */
-  maxAgeMs: number
-  /** Requests to the bucket under way at once, of 8 MiB each; default 16. */
-  parallel?: number
-  /** Puts weights together at the lowest priority: nobody waits for them. */
-  inBackground?: boolean
-  /** Windows of further checkpoints that must stay when one was made, e.g. the one that is mined with now. */
-  keep?(): Iterable<number>
-  onProgress?(progress: CacheProgress): void
-}
 
 /** A checkpoint in the cache. */
 export interface CachedCheckpoint extends Checkpoint {
@@ -177,7 +148,7 @@ export function checkpointCache(options: CacheOptions): CheckpointCache {
   }
 
   const fromFull = (published: PublishedCheckpoint, full: Published, bucket: ObjectReader, signal: AbortSignal) =>
-    finish(published, 'FULL', bucket, making => makeFull(full, making, signal))
+    finish(published, 'FULL', bucket, signal, making => makeFull(full, making, signal))
 
   const fromDeltas = async (
     published: PublishedCheckpoint,
@@ -193,7 +164,7 @@ export function checkpointCache(options: CacheOptions): CheckpointCache {
         full: previous => provide({ ...previous, delta: undefined }, signal),
       })
       try {
-        return await finish(published, 'DELTA', bucket, making => makeFromDeltas(base, links, making, signal))
+        return await finish(published, 'DELTA', bucket, signal, making => makeFromDeltas(base, links, making, signal))
       } catch (error) {
         if (damaged || !(error instanceof CheckpointError) || error.code !== 'weights-hash') throw error
         // Either the delta is wrong, or the base is not what its files' dates say.
@@ -202,13 +173,26 @@ export function checkpointCache(options: CacheOptions): CheckpointCache {
     }
   }
 
+  /** Who took over from a process that hung may have been faster: what it made may be in use already, and stays. */
+  const placing = async <T>(window: number, signal: AbortSignal, work: () => Promise<T>): Promise<T> => {
+    const held = await options.place?.(`place-${window}`, signal)
+    try {
+      signal.throwIfAborted()
+      return await work()
+    } finally {
+      await held?.release()
+    }
+  }
+
   /** Makes a checkpoint in a folder of its own and moves it to its place. */
   const finish = async (
-    { window, full, delta }: PublishedCheckpoint,
+    published: PublishedCheckpoint,
     from: 'FULL' | 'DELTA',
     bucket: ObjectReader,
+    signal: AbortSignal,
     make: (making: Making) => Promise<Made>,
   ): Promise<Kept> => {
+    const { window, full, delta } = published
     const partial = await claimPartial(folder, window, await thisProcess(), now())
     try {
       const weightsHash = delta?.files.weightsHash || full?.files.weightsHash || ''
@@ -216,12 +200,17 @@ export function checkpointCache(options: CacheOptions): CheckpointCache {
       const made = await make({ ...options, reserveBytes, bucket, partial, weightsHash, onProgress: tell })
       const seal = await writeSeal(made.folder, { window, ...made })
       await touchSeal(made.folder, now())
-      const path = folderOf(window)
-      await discard(path)
-      await rename(made.folder, path)
-      await discard(partial)
-      tell({ kind: 'ready', window, from })
-      return { window, folder: path, seal }
+      return await placing(window, signal, async () => {
+        const faster = await untouched(published)
+        const path = folderOf(window)
+        if (!faster) {
+          await discard(path)
+          await rename(made.folder, path)
+          tell({ kind: 'ready', window, from })
+        }
+        await discard(partial)
+        return faster ?? { window, folder: path, seal }
+      })
     } catch (error) {
       await releasePartial(partial)
       throw error

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -10,6 +10,7 @@ import { openDirBucket } from '../../src/bucket/dir.js'
 import type { CacheOptions } from '../../src/checkpoint/cache.js'
 import { lookAt } from '../../src/checkpoint/cached.js'
 import { CHUNK_BYTES } from '../../src/checkpoint/chunked-file.js'
+import { fileLock } from '../../src/checkpoint/file-lock.js'
 import { isAlive, thisProcess } from '../../src/checkpoint/process-identity.js'
 import { crashAt } from '../helpers/crash-fs.js'
 import { host, published, watched } from './helpers/host.js'
@@ -300,6 +301,43 @@ await t.test('work under a lock that was lost ends, and says so', async t => {
   await t.rejects(cache.ensure(await published(bucket, 900), never), { code: 'lock-lost', next: 'later' })
   t.same(released, ['checkpoint-900'])
   t.notOk(readdirSync(folder).includes('checkpoint-900'))
+})
+
+await t.test('who hung while another one took over leaves in place what that one made', async t => {
+  const { bucket, folder } = await largeBucket(t)
+  const pointer = await published(bucket, 900)
+  let wake = () => {}
+  let stopped = () => {}
+  const isStopped = new Promise<void>(resolve => {
+    stopped = resolve
+  })
+  const hanging = watched(bucket)
+  const stoppedAt = {
+    ...hanging,
+    async get(key: string, signal: AbortSignal, range?: { from: number; to: number }) {
+      if (key.endsWith(SHARD) && range?.from === CHUNK_BYTES) {
+        stopped()
+        await new Promise<void>(resolve => {
+          wake = resolve
+        })
+      }
+      return hanging.get(key, signal, range)
+    },
+  }
+  // Its lock is another's, which it has not noticed.
+  const alive = new AbortController().signal
+  const lock = async () => ({ lost: alive, release: async () => {} })
+  const place = fileLock({ folder: join(folder, '.locks'), now: Date.now, pollMs: 5 })
+  const slow = host(folder, stoppedAt, { lock, place, parallel: 1 })
+  const late = slow.ensure(pointer, never)
+  await isStopped
+  const taken = await host(folder, bucket, { lock, place }).ensure(pointer, never)
+  const { ino } = statSync(join(taken.folder, SHARD))
+  wake()
+  t.same(await late, taken, 'it gets what is there')
+  t.equal(statSync(join(taken.folder, SHARD)).ino, ino, 'which may be in use: it is not replaced')
+  t.notOk(slow.told.some(({ kind }) => kind === 'ready'))
+  t.same(partials(folder), [], 'and nothing of its own is left')
 })
 
 await t.test('a process that stops at any call of the file system leaves a whole checkpoint or none', async t => {

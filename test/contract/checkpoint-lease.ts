@@ -1,31 +1,33 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { hostLease } from '../../actors/generator/host-lease.js'
 import { LEASES } from '../../actors/streams.js'
-import { type Broker, ensure, holdLease, kvBucket } from '../../nats/index.js'
+import { type Broker, ensure, holdLease, kvBucket, lastOf } from '../../nats/index.js'
+import type { Bucket } from '../../src/bucket/bucket.js'
 import { openDirBucket } from '../../src/bucket/dir.js'
-import { fileLock } from '../../src/checkpoint/file-lock.js'
-import { thisProcess } from '../../src/checkpoint/process-identity.js'
+import type { CacheOptions } from '../../src/checkpoint/cache.js'
+import { fileLock, type HostLock } from '../../src/checkpoint/file-lock.js'
 import { host, published, watched } from '../checkpoint/helpers/host.js'
 import { publishFull, someWeights } from '../checkpoint/helpers/publisher.js'
 import { brokerOf, inTime, natsServerAbsent, startNats, until } from '../helpers/nats-server.js'
 
-// Who makes a checkpoint for a host: one process at a time, by a lease in a real broker above the lock on the folder.
+// Who makes a checkpoint for a host: one process at a time, by a lease in a real broker.
 
 const LEASE_MS = 900
-const never = new AbortController().signal
 
 await t.test('a checkpoint is made under a lease of its host', { skip: natsServerAbsent }, async t => {
   const server = await startNats(t)
   const broker = await brokerOf(t, server)
   await ensure(broker, [kvBucket(LEASES, { maxAgeMs: LEASE_MS })], { signal: inTime() })
 
-  /** The lock of a process of a host. */
-  const lockOf = (folder: string, instance: string, over: { broker?: Broker; host?: string } = {}) =>
-    hostLease({
-      ...{ broker, host: 'gpu-1', instance, leaseMs: LEASE_MS, ...over },
-      files: fileLock({ folder: join(folder, '.locks'), now: Date.now, pollMs: 5, unseenMs: 0 }),
+  /** What a process of a host makes checkpoints under. */
+  const lockOf = (instance: string, over: { broker?: Broker; host?: string } = {}) =>
+    hostLease({ broker, host: 'gpu-1', instance, leaseMs: LEASE_MS, ...over })
+  const cacheOf = (folder: string, bucket: Bucket, lock: HostLock, over: Partial<CacheOptions> = {}) =>
+    host(join(folder, 'cache'), bucket, {
+      lock,
+      place: fileLock({ folder: join(folder, 'cache', '.locks'), now: Date.now, pollMs: 5 }),
+      ...over,
     })
   const isFree = (host: string) =>
     holdLease(broker, LEASES, `fetch.${host}.checkpoint-900`, 'a visitor', { ttlMs: LEASE_MS, signal: inTime() }).then(
@@ -39,8 +41,7 @@ await t.test('a checkpoint is made under a lease of its host', { skip: natsServe
     const pointer = await published(bucket, 900)
     const seen = watched(bucket)
     const wanting = [0, 1, 2].map(i => {
-      const lock = lockOf(join(folder, 'cache'), `generator-gpu-1-${i}`)
-      return host(join(folder, 'cache'), seen, { lock }).ensure(pointer, inTime())
+      return cacheOf(folder, seen, lockOf(`generator-gpu-1-${i}`)).ensure(pointer, inTime())
     })
     const found = await Promise.all(wanting)
     t.equal(new Set(found.map(one => one.folder)).size, 1)
@@ -70,13 +71,12 @@ await t.test('a checkpoint is made under a lease of its host', { skip: natsServe
               }),
             ),
     }
-    const lock = lockOf(join(folder, 'cache'), 'generator-gpu-1-0', { broker: lonely })
-    const cut = host(join(folder, 'cache'), hanging, { lock, parallel: 1 }).ensure(pointer, inTime())
+    const lock = lockOf('generator-gpu-1-0', { broker: lonely })
+    const cut = cacheOf(folder, hanging, lock, { parallel: 1 }).ensure(pointer, inTime())
     cut.catch(() => {})
     await until('the first one is in the middle', () => first.gets.length === 3 || undefined)
     const second = watched(bucket)
-    const after = host(join(folder, 'cache'), second, { lock: lockOf(join(folder, 'cache'), 'generator-gpu-1-1') })
-    const waiting = after.ensure(pointer, inTime())
+    const waiting = cacheOf(folder, second, lockOf('generator-gpu-1-1')).ensure(pointer, inTime())
     await lonely.nc.close()
     await t.rejects(cut, { name: 'CheckpointError', code: 'lock-lost', next: 'later' })
     t.ok(ended, 'its request was ended')
@@ -89,54 +89,60 @@ await t.test('a checkpoint is made under a lease of its host', { skip: natsServe
     )
   })
 
-  await t.test('a container that cannot see whether another one lives goes by the lease', async t => {
-    const folder = t.testdir()
-    const locks = join(folder, '.locks')
-    mkdirSync(locks)
-    // A process of another container holds the file: from here it can be alive or dead.
-    const elsewhere = { ...(await thisProcess()), pidNamespace: '1' }
-    writeFileSync(join(locks, 'checkpoint-900.1.lock'), JSON.stringify(elsewhere))
-    const theirs = await holdLease(broker, LEASES, 'fetch.gpu-1.checkpoint-900', 'generator-gpu-1-0', {
-      ttlMs: LEASE_MS,
-      signal: inTime(),
-    })
-    let isHeld = false
-    const mine = lockOf(folder, 'generator-gpu-1-1')('checkpoint-900', inTime()).then(held => {
-      isHeld = true
-      return held
-    })
-    const other = await lockOf(folder, 'generator-gpu-1-1')('checkpoint-930', inTime())
-    await other.release()
-    t.equal(isHeld, false, 'it lives: it is waited for, other checkpoints are not')
-    await theirs.release()
-    const held = await mine
-    t.equal(held.lost.aborted, false, 'it is done: the next one goes on')
-    await held.release()
+  await t.test('other checkpoints and other hosts are not waited for', async t => {
+    const held = await lockOf('generator-gpu-1-0')('checkpoint-900', inTime())
+    const others = [
+      await lockOf('generator-gpu-1-1')('checkpoint-930', inTime()),
+      await lockOf('generator-gpu-2-0', { host: 'gpu-2' })('checkpoint-900', inTime()),
+    ]
+    for (const one of [held, ...others]) await one.release()
+    for (const one of [held, ...others]) await one.release()
+    t.pass('giving back twice is harmless')
   })
 
-  await t.test('hosts do not wait for each other', async t => {
-    const folder = t.testdir({ a: {}, b: {} })
-    const a = await lockOf(join(folder, 'a'), 'generator-gpu-1-0')('checkpoint-900', inTime())
-    const b = await lockOf(join(folder, 'b'), 'generator-gpu-2-0', { host: 'gpu-2' })('checkpoint-900', inTime())
-    for (const held of [a, b]) await held.release()
-    for (const held of [a, b]) await held.release()
-    t.pass('twice is harmless')
+  await t.test('a process does not take it from itself', async t => {
+    const lock = lockOf('generator-gpu-1-0')
+    const first = await lock('checkpoint-900', inTime())
+    const order: string[] = []
+    const turns = ['second', 'third'].map(async name => {
+      const held = await lock('checkpoint-900', inTime())
+      order.push(name)
+      await held.release()
+    })
+    const impatient = new AbortController()
+    const fourth = lock('checkpoint-900', impatient.signal)
+    const why = new Error('the window opened')
+    impatient.abort(why)
+    await t.rejects(fourth, why, 'who waits in line may leave')
+    const entry = () => lastOf(broker, `KV_${LEASES}`, `$KV.${LEASES}.fetch.gpu-1.checkpoint-900`, { signal: inTime() })
+    const seq = (await entry())?.seq ?? 0
+    await until('it was renewed twice', async () => ((await entry())?.seq ?? 0) >= seq + 2 || undefined)
+    t.same([order, first.lost.aborted], [[], false], 'others of the process wait while it is renewed')
+    await first.release()
+    await Promise.all(turns)
+    t.same(order, ['second', 'third'])
   })
 
-  await t.test('a wait ends with its signal, and holds nothing then', async t => {
-    const folder = t.testdir()
-    const theirs = await holdLease(broker, LEASES, 'fetch.gpu-1.checkpoint-900', 'generator-gpu-1-0', {
-      ttlMs: LEASE_MS,
-      signal: inTime(),
-    })
+  await t.test('one that was killed, or hangs, loses it by itself', async t => {
+    const dying = await brokerOf(t, server)
+    const dead = await lockOf('generator-gpu-1-0', { broker: dying })('checkpoint-900', inTime())
+    await dying.nc.close()
+    const next = await lockOf('generator-gpu-1-1')('checkpoint-900', inTime())
+    t.equal(next.lost.aborted, false)
+    t.equal(dead.lost.aborted, true, 'and knows when it lives')
+    await next.release()
+  })
+
+  await t.test('a wait ends with its signal', async t => {
+    const theirs = await lockOf('generator-gpu-1-0')('checkpoint-900', inTime())
     const over = new AbortController()
-    const waiting = lockOf(folder, 'generator-gpu-1-1')('checkpoint-900', over.signal)
+    const lock = lockOf('generator-gpu-1-1')
+    const waiting = lock('checkpoint-900', over.signal)
     const why = new Error('the window opened')
     over.abort(why)
     await t.rejects(waiting, why)
-    const file = await fileLock({ folder: join(folder, '.locks'), now: Date.now, pollMs: 5 })('checkpoint-900', never)
-    t.pass('the folder’s own lock is free')
-    await file.release()
     await theirs.release()
+    await (await lock('checkpoint-900', inTime())).release()
+    t.pass('and the next one of that process gets it')
   })
 })
