@@ -180,7 +180,7 @@ function whyEmpty({ staged }: Ledger): string {
 
 /** The fleet's summary of a window that is over. */
 export function summaryOf(ledger: Ledger): Summary {
-  const { window, epoch, uploaded, opened } = ledger
+  const { window, epoch, opened } = ledger
   const { sealed } = ledger.attempt
   const context = ledger.machine.context
   const present = indicesOf(sealed?.indices ?? [])
@@ -193,6 +193,9 @@ export function summaryOf(ledger: Ledger): Summary {
   for (const { event } of ledger.dropped) count(event.reason)
   for (const { reason } of ledger.gaveUp.values()) count(reason)
   const outcome = outcomeOf(ledger)
+  const isDelivered = outcome === 'UPLOADED' || outcome === 'TRUNCATED'
+  // What was uploaded of a window that was given up is taken away again.
+  const uploaded = isDelivered ? ledger.uploaded : undefined
   const seconds: Record<string, number> = {}
   if (sealed)
     Object.assign(seconds, { read: sealed.seconds.read, encode: sealed.seconds.encode, seal: sealed.seconds.tail })
@@ -206,8 +209,8 @@ export function summaryOf(ledger: Ledger): Summary {
     epoch,
     state: outcome,
     ...(reason === undefined ? {} : { reason }),
-    rollouts: outcome === 'UPLOADED' || outcome === 'TRUNCATED' ? (sealed?.rows ?? 0) : 0,
-    problems: outcome === 'UPLOADED' || outcome === 'TRUNCATED' ? (sealed?.groups ?? 0) : 0,
+    rollouts: isDelivered ? (sealed?.rows ?? 0) : 0,
+    problems: isDelivered ? (sealed?.groups ?? 0) : 0,
     ...(hole === undefined ? {} : { firstHole: hole }),
     dropped,
     duplicates: ledger.duplicates,

@@ -4,8 +4,8 @@ import { isOver, type Ledger, stateOf } from './ledger.js'
 /** Blocks after W at which the list of checkpoints is read again: a marker of the window before may appear seconds after W (protocol.md §8.2). */
 const LOOK_AGAIN_BLOCKS = 2
 
-/** The file is about to be sealed, or was sealed before anybody looked: there is no object yet. */
-const LATE: ReadonlySet<string> = new Set(['draining', 'sealing', 'uploading'])
+/** The file is about to be sealed. */
+const LATE: ReadonlySet<string> = new Set(['draining', 'sealing'])
 
 /**
  * Is the checkpoint of an open window still the one a validator will take? Asked once shortly after the start and once

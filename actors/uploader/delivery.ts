@@ -67,12 +67,16 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
   const result: DeliveryResult = { clean: true, parts: 0, old: story.ended !== undefined && isOver(window) }
   const site = () => ({ parts, holes, key, story, latest: parts.isLatest(window), signal: outer })
   try {
-    // Said before: nothing to do but to report.
+    // Said before: nothing to do but to report, unless the window was given up since.
+    if (story.ended && 'uploaded' in story.ended) window.worthless.throwIfAborted()
     if (story.ended) Object.assign(result, story.ended)
     else {
       const facts = await bring()
-      if (facts) result.uploaded = facts
-      if (facts) await announce(broker, uploaded, holes, facts, { signal: outer })
+      if (facts) {
+        await announce(broker, uploaded, holes, facts, { signal: outer })
+        await acknowledged()
+        result.uploaded = facts
+      }
     }
     await tidy(site())
   } catch (error) {
@@ -141,6 +145,13 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
       }
       await changed.wait(LOOK_MS, signal)
     }
+  }
+
+  /** The controller may have given the window up before it heard of the object: then nothing of it may stay. */
+  async function acknowledged(): Promise<void> {
+    while (!isOver(window) && clock.now() < window.timers.verifyByMs && !outer.aborted)
+      await changed.wait(LOOK_MS, outer)
+    window.worthless.throwIfAborted()
   }
 
   function whyLate(): string {

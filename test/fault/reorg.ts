@@ -1,4 +1,6 @@
 import t from 'tap'
+import { entered } from '../../actors/controller/messages.js'
+import { announce } from '../../nats/index.js'
 import { WINDOW_BLOCKS } from '../../src/window/block.js'
 import { objectKey } from '../../src/window/object.js'
 import { actorLog } from '../helpers/actor-log.js'
@@ -23,6 +25,7 @@ t.test('a chain that takes back what it said', { skip: natsServerAbsent, timeout
     blockMs: 700,
     finalityLag: FINALITY_LAG,
     chain: 'registration_ms = 1000',
+    proxied: ['uploader'],
   })
   const { chain } = world
   const log = actorLog(world.actor('controller'))
@@ -100,6 +103,18 @@ t.test('a chain that takes back what it said', { skip: natsServerAbsent, timeout
     const { window } = await world.nextWindow()
     await world.event('staged', event => event.window === window)
     t.pass('a group of it is staged')
+  })
+
+  await t.test('a window that is given up in the moment its object is verified keeps none', async t => {
+    const window = world.window()
+    const held = await world.proxy('uploader').hold('before', ({ subject }) => subject.endsWith('.file.uploaded'))
+    const given = { state: 'failed' as const, atMs: Date.now(), why: 'given up by a test' }
+    await announce(world.broker, entered, { window, epoch: 1 }, given, { signal: inTime() })
+    await becomes(t, world, { window, state: 'MISSED' })
+    held.release()
+    const { payload } = await world.event('uploadfailed', event => event.window === window)
+    t.match(payload, { reason: /^window given up: given up by a test/, clean: true })
+    await invariants(t, world, { window })
   })
   await invariants(t, world)
 })
