@@ -138,9 +138,9 @@ export async function writeFile(
         partBytes: parts.partBytes,
         onPart: async ({ number, bytes, last }) => {
           const object = partObject(window.window, window.epoch, attempt, number)
-          await parts.parts.put(object, bytes, { signal })
-          const digest = (algorithm: string) => createHash(algorithm).update(bytes).digest('hex')
-          const facts = { bytes: bytes.byteLength, sha256: digest('sha256'), md5: digest('md5'), last }
+          const { sha256 } = await parts.parts.put(object, bytes, { signal })
+          const md5 = createHash('md5').update(bytes).digest('hex')
+          const facts = { bytes: bytes.byteLength, sha256, md5, last }
           await announce(parts.broker, partReady, holes, { attempt, number, object, ...facts }, { signal })
         },
       },

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { NODE_ARGS } from '../../actors/aggregator/node-args.js'
 import { packageRoot } from '../../src/package-root.js'
 import { hotkeyOf, keyPairOfSeed, ready } from '../../src/wallet/sr25519.js'
 import { GROUP_SIZE } from '../../src/window/group.js'
@@ -59,17 +60,21 @@ async function measure({ repetitions, long, draw, say }: Circumstances): Promise
     const ours = join(folder, 'ours.parquet')
     const theirs = join(folder, 'theirs.parquet')
     const assemble = (rollouts: number, options: { sign: boolean; steps?: boolean; cold?: boolean }) =>
-      runChild<AssemblerTask, AssemblerResult>(beside(import.meta.url, 'assembler'), {
-        file: all.file,
-        entries: all.entries.slice(0, groupsOf(rollouts)),
-        origin,
-        seed,
-        partBytes: PART_BYTES,
-        warmUpGroups: options.cold ? 0 : groupsOf(WARM_UP_ROLLOUTS),
-        out: ours,
-        sign: options.sign,
-        steps: options.steps ?? false,
-      })
+      runChild<AssemblerTask, AssemblerResult>(
+        beside(import.meta.url, 'assembler'),
+        {
+          file: all.file,
+          entries: all.entries.slice(0, groupsOf(rollouts)),
+          origin,
+          seed,
+          partBytes: PART_BYTES,
+          warmUpGroups: options.cold ? 0 : groupsOf(WARM_UP_ROLLOUTS),
+          out: ours,
+          sign: options.sign,
+          steps: options.steps ?? false,
+        },
+        NODE_ARGS,
+      )
     const milliseconds = ({ cpuSeconds, rows }: { cpuSeconds: number; rows: number }) => (cpuSeconds / rows) * 1_000
 
     const [small = 0] = SIZES

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { NODE_ARGS } from '../../actors/aggregator/node-args.js'
 import type { Config, HostConfig } from '../config/schema.js'
 import { bindingPrefix, type Probe } from './numa.js'
 import type { Placements } from './placement.js'
@@ -53,6 +54,7 @@ export function programs(
 ): { name: string; command: string[]; environment: Record<string, string> }[] {
   const actor = (role: string, ...more: string[]) => [
     plan.node,
+    ...(role === 'aggregator' ? NODE_ARGS : []),
     plan.program,
     'actor',
     role,
