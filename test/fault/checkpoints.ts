@@ -62,13 +62,10 @@ function said(actor: Actor, text: string): Record<string, unknown>[] {
   return lines.map(line => JSON.parse(line) as Record<string, unknown>)
 }
 
-/** Who has made a checkpoint of what it fetched, by name. */
-function makers(world: World, names: readonly string[], window: number): string[] {
-  return names.flatMap(name =>
-    said(world.actor(name), 'checkpoint ready')
-      .filter(({ checkpoint }) => (checkpoint as { window: number }).window === window)
-      .map(() => name),
-  )
+/** Who has begun to fetch a checkpoint, or has made it of what it fetched, by name. */
+function those(world: World, names: readonly string[], did: 'downloading' | 'ready', window: number): string[] {
+  const isOfIt = ({ checkpoint }: Record<string, unknown>) => (checkpoint as { window: number }).window === window
+  return names.filter(name => said(world.actor(name), `checkpoint ${did}`).some(isOfIt))
 }
 
 const instanceOf = (name: string) => {
@@ -136,8 +133,8 @@ t.test('checkpoints of a trainer', { skip: natsServerAbsent, timeout: PATIENCE_M
   await t.test('a window is mined with the newest one that was ready before it', async t => {
     t.equal(payload.checkpoint.window, 2_910)
     await allStage(world, w1)
-    t.same(makers(world, HOSTS.spare, 2_910), HOSTS.spare, 'fetched by the generator of one host')
-    t.equal(makers(world, HOSTS.test, 2_910).length, 1, 'and by one of the two of the other')
+    t.same(those(world, HOSTS.spare, 'downloading', 2_910), HOSTS.spare, 'fetched by the generator of one host')
+    t.equal(those(world, HOSTS.test, 'downloading', 2_910).length, 1, 'and by one of the two of the other')
   })
 
   await t.test('one that becomes ready meanwhile is fetched once per host, and swapped in the tail', async t => {
@@ -149,7 +146,8 @@ t.test('checkpoints of a trainer', { skip: natsServerAbsent, timeout: PATIENCE_M
     for (const name of GENERATORS)
       await world.says(name, /"checkpoint":2970,"msg":"checkpoint of the next window is at hand"/)
     for (const [host, names] of Object.entries(HOSTS))
-      t.equal(makers(world, names, 2_970).length, 1, `${names.length} generators of ${host} wanted it, one has made it`)
+      for (const did of ['downloading', 'ready'] as const)
+        t.equal(those(world, names, did, 2_970).length, 1, `${names.length} generators of ${host} want it, ${did}: one`)
     for (const name of GENERATORS) await ready(name, w1)
     const summary = await becomes(t, world, { window: w1, state: 'UPLOADED' })
     t.equal(summary.payload.checkpoint, 2_910, 'the running window is one of the old checkpoint')
@@ -197,14 +195,14 @@ t.test('checkpoints of a trainer', { skip: natsServerAbsent, timeout: PATIENCE_M
       /quota or file size limit is reached\. Make room, or set a smaller checkpoint cache/,
       'with the remedy',
     )
-    t.same(makers(world, HOSTS.spare, 3_000), HOSTS.spare, 'the other host has it')
+    t.same(those(world, HOSTS.spare, 'ready', 3_000), HOSTS.spare, 'the other host has it')
     const before = HOSTS.test.map(name => stagedBy(world, name, w2).length)
     for (const [i, name] of HOSTS.test.entries())
       await world.until(`${name} mines on`, () => stagedBy(world, name, w2).length > before[i]!)
-    t.equal(makers(world, HOSTS.test, 3_000).length, 0, 'groups are staged while it is not to be had')
+    t.equal(those(world, HOSTS.test, 'ready', 3_000).length, 0, 'groups are staged while it is not to be had')
     await limit('unlimited')
-    await world.until('it is made', () => makers(world, HOSTS.test, 3_000).length > 0)
-    t.equal(makers(world, HOSTS.test, 3_000).length, 1, 'once there is room, it is made, once')
+    await world.until('it is made', () => those(world, HOSTS.test, 'ready', 3_000).length > 0)
+    t.equal(those(world, HOSTS.test, 'ready', 3_000).length, 1, 'once there is room, it is made, once')
     await becomes(t, world, { window: w2, state: 'UPLOADED' })
     await holdsOneCheckpoint(t, world, w2)
     await invariants(t, world, { window: w2 })
