@@ -43,4 +43,4 @@ export {
   workQueue,
 } from './stream.js'
 export { putValue, readValue, type Value } from './value.js'
-export { pullOne, type WorkItem, type WorkOptions, work } from './work.js'
+export { pullOne, type WorkItem, type WorkOptions, waitingWork, work } from './work.js'

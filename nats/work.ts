@@ -162,6 +162,16 @@ export async function work(broker: Broker, stream: string, consumer: string, opt
   }
 }
 
+/** Pieces of work that lie in the queue and are with nobody. Throws BrokerError 'not-found'. */
+export async function waitingWork(
+  broker: Broker,
+  stream: string,
+  consumer: string,
+  patience: Patience,
+): Promise<number> {
+  return (await consumerInfo(broker, stream, consumer, patience)).num_pending
+}
+
 /** Throws BrokerError 'not-found'. */
 function consumerInfo(broker: Broker, stream: string, consumer: string, patience: Patience): Promise<ConsumerInfo> {
   return api<ConsumerInfo>(broker, `CONSUMER.INFO.${stream}.${consumer}`, undefined, patience)

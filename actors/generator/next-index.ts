@@ -1,7 +1,7 @@
 import type { OpenWindow } from '../windows.js'
 import type { Desk } from './desk.js'
 import { expectedMs, isMineable } from './last-claim.js'
-import type { Take } from './take.js'
+import type { Taking } from './take.js'
 
 /**
  * Part of a group's expected time after which the next index is claimed. Groups seldom end sooner; and an index that lies
@@ -11,16 +11,16 @@ const AHEAD_AT = 0.5
 
 /** One lane's indices. The next one is claimed while the engine is still busy, so that it does not wait for the broker. */
 export interface NextIndex {
-  /** The index that was claimed ahead in this window, else a new one. Resolves and throws as `Take` does. */
-  next: Take
+  /** The index that was claimed ahead in this window, else one taken now. Resolves and throws as `Taking` does. */
+  next: Taking['now']
   /** A group begins now: half way through it the index of its successor is claimed, if there will be time for that one. */
   ahead(window: OpenWindow): void
   /** Leaves what was claimed ahead to other generators: this one will not come to it soon. */
   giveBack(): void
 }
 
-/** @param take how an index is taken; it lists it as in flight */
-export function claimingAhead({ parts, inFlight, pace, signal }: Desk, take: Take): NextIndex {
+/** @param take how indices are taken; it lists them as in flight */
+export function claimingAhead({ parts, inFlight, pace, signal }: Desk, take: Taking): NextIndex {
   const { clock } = parts
   let held: { window: OpenWindow; index: Promise<number | undefined>; cancel: AbortController } | undefined
 
@@ -28,7 +28,7 @@ export function claimingAhead({ parts, inFlight, pace, signal }: Desk, take: Tak
     const groupMs = expectedMs(window, pace)
     await clock.sleep(groupMs * AHEAD_AT, canceled)
     if (canceled.aborted) return undefined
-    return isMineable(window, pace, clock.now() + groupMs * (1 - AHEAD_AT)) ? take(window) : undefined
+    return isMineable(window, pace, clock.now() + groupMs * (1 - AHEAD_AT)) ? take.ahead(window) : undefined
   }
 
   const nextIndex: NextIndex = {
@@ -36,10 +36,10 @@ export function claimingAhead({ parts, inFlight, pace, signal }: Desk, take: Tak
       const ready = held
       if (ready?.window !== window) nextIndex.giveBack()
       held = undefined
-      if (ready?.window !== window) return take(window)
+      if (ready?.window !== window) return take.now(window)
       ready.cancel.abort()
       // What went wrong ahead of time goes wrong again, or does not: that is the answer that counts.
-      return (await ready.index.catch(() => undefined)) ?? take(window)
+      return (await ready.index.catch(() => undefined)) ?? take.now(window)
     },
 
     ahead(window) {

@@ -1,4 +1,4 @@
-import { claim, done, later, never, pullOne, type WorkItem } from '../../nats/index.js'
+import { claim, done, later, never, pullOne, type WorkItem, waitingWork } from '../../nats/index.js'
 import { claimsOf, encodeClaim } from '../../src/window/claim.js'
 import { reissued } from '../controller/messages.js'
 import { REISSUE, REISSUE_CONSUMER } from '../streams.js'
@@ -11,23 +11,44 @@ const NOW = 0
 /** An index of a window this generator has not heard of yet goes back for so long, ms: events of the journal take less. */
 const NOT_YET_MS = 100
 
-/** Takes the next index of a window: one left by a dead generator if there is any, else a new one. */
-export type Take = (window: OpenWindow) => Promise<number | undefined>
-
 /**
- * One lane's way to its indices. Throws BrokerError: 'sealed', 'not-found' and 'stream-full' mean that this window has none left.
- * @returns undefined when there was nothing to take just now
+ * One lane's way to its indices. All throw BrokerError: 'sealed', 'not-found' and 'stream-full' mean that this window has
+ * none left. All resolve with undefined when there was nothing to take just now.
  */
-export function taking({ parts, inFlight, signal }: Desk, lane: number): Take {
+export interface Taking {
+  /** One left by a dead generator if there is any, else a new one. */
+  now(window: OpenWindow): Promise<number | undefined>
+  /** A new one for later; none while one of a dead generator waits, as that is for whoever is ready first. */
+  ahead(window: OpenWindow): Promise<number | undefined>
+}
+
+export function taking({ parts, inFlight, signal }: Desk, lane: number): Taking {
   const { broker, clock, instance, boot, log } = parts
   let claims = 0
-  return async window => {
-    const left = await pullOne(broker, REISSUE, REISSUE_CONSUMER, { signal, expiresMs: NOW })
-    if (left) {
+  let claiming: Promise<unknown> = Promise.resolve()
+  return {
+    async now(window) {
+      const left = await pullOne(broker, REISSUE, REISSUE_CONSUMER, { signal, expiresMs: NOW })
+      if (!left) return claimNew(window)
       const index = await takeOver(window, left)
       if (index !== undefined) log.info({ window: window.window, index }, 'took over an index of a dead generator')
       return index
-    }
+    },
+
+    async ahead(window) {
+      const waiting = await waitingWork(broker, REISSUE, REISSUE_CONSUMER, { signal, giveUpAfterMs: 0 })
+      return waiting > 0 ? undefined : claimNew(window)
+    },
+  }
+
+  /** One after the other: two claims under way at once would be the same one. */
+  function claimNew(window: OpenWindow): Promise<number> {
+    const mine = claiming.then(() => claimNext(window))
+    claiming = mine.catch(() => {})
+    return mine
+  }
+
+  async function claimNext(window: OpenWindow): Promise<number> {
     // A number is only used up by a claim that was answered: after a lost answer the same claim is asked for again.
     const key = `${instance}.${boot}.${window.window}.${window.epoch}.${lane}.${claims}`
     const checkpointWindow = window.opened.checkpoint.window

@@ -133,7 +133,7 @@ function takeOf(broker: Broker, task: ClaimerTask, instance: string, boot: strin
     if (index === undefined) throw new Error('there was nothing to take')
     return index
   }
-  if (task.way === 'take') return { next: async () => found(await take(window)) }
+  if (task.way === 'take') return { next: async () => found(await take.now(window)) }
   return {
     async next() {
       const index = found(await indices.next(window))

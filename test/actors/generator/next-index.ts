@@ -16,6 +16,8 @@ interface Scene {
   giveBack(): void
   /** Lets time pass, and everything that follows from it. */
   pass(ms: number): Promise<void>
+  /** An index of a dead generator waits for whoever is ready first. */
+  orphan(): void
   /** The broker refuses from now on. */
   refuse(error: Error | undefined): void
 }
@@ -31,6 +33,7 @@ const windowOf = (window: number) =>
 function scene(): Scene {
   let now = 0
   let refusal: Error | undefined
+  let orphans = false
   const sleeping = new Set<{ untilMs: number; wake(): void }>()
   const taken: number[] = []
   const ended: number[] = []
@@ -50,11 +53,12 @@ function scene(): Scene {
     pace: { groupMs: () => GROUP_MS },
     signal: new AbortController().signal,
   } as unknown as Desk
-  const indices = claimingAhead(desk, async () => {
+  const take = async () => {
     if (refusal) throw refusal
     taken.push(taken.length)
     return taken.length - 1
-  })
+  }
+  const indices = claimingAhead(desk, { now: take, ahead: async () => (orphans ? undefined : take()) })
   return {
     ...indices,
     taken,
@@ -67,6 +71,9 @@ function scene(): Scene {
           sleeper.wake()
         }
       await settle()
+    },
+    orphan: () => {
+      orphans = true
     },
     refuse: error => {
       refusal = error
@@ -109,6 +116,20 @@ await t.test('no index is claimed ahead for which there will be no time', async 
   await pass(5_000)
   t.same(taken, [0])
 })
+
+await t.test(
+  'while an index of a dead generator waits, none is claimed ahead: it is for whoever is ready first',
+  async t => {
+    const { taken, next, ahead, pass, orphan } = scene()
+    const window = windowOf(30)
+    await next(window)
+    orphan()
+    ahead(window)
+    await pass(5_000)
+    t.same(taken, [0])
+    t.equal(await next(window), 1, 'this generator, when it is')
+  },
+)
 
 await t.test('what was claimed ahead is left to others', async t => {
   const cases: [title: string, how: (of: Scene) => Promise<number | undefined> | undefined, ended: number[]][] = [
