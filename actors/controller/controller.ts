@@ -32,6 +32,10 @@ const RECONCILE_MS = 1_000
 /** What the controller's presence says while no block comes. */
 const NO_BLOCK = 'no block comes'
 
+/** Finality that is so many blocks behind is out of order: on finney it is 2 or 3. */
+const FINALITY_LATE_BLOCKS = 10
+const NOT_FINAL = 'finality lags'
+
 /** generating, uploading and verifying follow from others' events: nobody needs to be told what they said. */
 const UNSAID: ReadonlySet<string> = new Set(['generating', 'uploading', 'verifying'])
 
@@ -144,8 +148,17 @@ async function control(parts: ControllerParts, troubles: Set<string>, signal: Ab
         troubles.add(NO_BLOCK)
         log.error({ sinceMs: event.sinceMs }, 'ALARM: no new block: windows cannot open until the chain goes on')
       }
+      watchFinality()
       changed.ring()
     }
+  }
+
+  function watchFinality(): void {
+    const late = finalNumber >= 0 && bestNumber - finalNumber > FINALITY_LATE_BLOCKS
+    if (late && !troubles.has(NOT_FINAL))
+      log.error({ bestNumber, finalNumber }, 'ALARM: finality lags: no file is uploaded before its block W is final')
+    if (late) troubles.add(NOT_FINAL)
+    else troubles.delete(NOT_FINAL)
   }
 
   function onHead(head: Head): void {

@@ -93,6 +93,7 @@ t.test('a chain that fails a fleet', { skip: natsServerAbsent, timeout: PATIENCE
 
   await t.test('both nodes lost before block W is final: nothing is uploaded, and the summary says why', async t => {
     const window = world.window()
+    await log.says(/ALARM: finality lags/)
     await world.event('staged', event => event.window === window)
     await kill()
     const { payload } = await becomes(t, world, { window, state: 'MISSED' })
