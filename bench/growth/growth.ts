@@ -144,9 +144,9 @@ async function once(fleet: Fleet, count: number): Promise<Measured> {
   )
   for (const child of children) child.go().catch(() => {})
   try {
-    const window = newest() + WINDOW_BLOCKS
+    const begun = newest()
     const patience = { withinMs: 4 * WINDOW_MS }
-    await until('the next window', () => newest() >= window, patience)
+    const window = await until('the next window', () => newest() > begun && newest(), patience)
     const pids = { children: children.map(({ pid }) => pid), roles: fleet.actors.map(({ pid }) => pid) }
     const cpu = (of: readonly number[]) => of.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0)
     const all = () => [cpu(pids.children), cpu(fleet.natsPids), cpu(pids.roles)] as const
