@@ -42,11 +42,16 @@ const JITTER = 0.25
 /** What is lent comes back by the end of its window's draining at the latest; it is looked for this often, ms. */
 const LENT_MS = 1_000
 
-/** @param options.onChange called after every change of what `shop` and `trouble` say, and when nothing is lent any more */
+/**
+ * @param options.onChange called after every change of what `shop` and `trouble` say, and only then: whoever looks again
+ *   because of it must not cause the next one
+ * @param options.onIdle called when nothing is lent any more
+ */
 export function keepEquipment(
   parts: Pick<GeneratorParts, 'checkpoint' | 'workshop' | 'close' | 'clock' | 'random' | 'log'>,
-  { fetching, onChange, signal }: { fetching: Fetching; onChange(): void; signal: AbortSignal },
+  options: { fetching: Fetching; onChange(): void; onIdle(): void; signal: AbortSignal },
 ): Equipment {
+  const { fetching, onChange, onIdle, signal } = options
   const { clock, log } = parts
   const returned = bell()
   let held: { shop: Workshop; key: string } | undefined
@@ -75,6 +80,7 @@ export function keepEquipment(
 
   /** One change at a time: who wants one meanwhile waits for it, and looks again. */
   function change(to: CheckpointName, find: () => Promise<Checkpoint | string>): Promise<void> {
+    if (!changing && failure.key === weightsKey(to) && clock.now() < failure.againAtMs) return Promise.resolve()
     changing ??= attempt(to, find).finally(() => {
       changing = undefined
       onChange()
@@ -84,7 +90,6 @@ export function keepEquipment(
 
   async function attempt(to: CheckpointName, find: () => Promise<Checkpoint | string>): Promise<void> {
     const key = weightsKey(to)
-    if (failure.key === key && clock.now() < failure.againAtMs) return
     try {
       say(`getting checkpoint ${to.window}`)
       const found = await find()
@@ -133,7 +138,7 @@ export function keepEquipment(
         out = false
         if (--lent > 0) return
         returned.ring()
-        onChange()
+        onIdle()
       },
     }
   }

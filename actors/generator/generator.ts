@@ -38,6 +38,7 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
       changed.ring()
       ahead.ring()
     },
+    onIdle: () => ahead.ring(),
   })
 
   // Before anybody counts on this generator: reading a tokenizer blocks for a second, loading weights takes minutes.

@@ -4,8 +4,9 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
-import { ROLLOUTS } from '../../actors/streams.js'
-import { openStore } from '../../nats/index.js'
+import { decodePresence, type Presence } from '../../actors/presence.js'
+import { FLEET, ROLLOUTS } from '../../actors/streams.js'
+import { openStore, readValue } from '../../nats/index.js'
 import type { Bucket } from '../../src/bucket/bucket.js'
 import { openDirBucket } from '../../src/bucket/dir.js'
 import { decodeGroup } from '../../src/window/blob.js'
@@ -50,9 +51,24 @@ async function rehearsed(
   return { files: Object.fromEntries(files), metadata }
 }
 
-async function publishWhole(bucket: Bucket, folder: string, window: number, ready: number, weights: Weights) {
+/** @param broken files that are published in place of the right ones */
+async function publishWhole(
+  bucket: Bucket,
+  folder: string,
+  {
+    window,
+    ready,
+    weights = freshWeights(),
+    broken = {},
+  }: {
+    window: number
+    ready: number
+    weights?: Weights
+    broken?: Record<string, Buffer>
+  },
+): Promise<void> {
   const { files, metadata } = await rehearsed(folder)
-  const whole = { ...files, 'model.safetensors': safetensors(weights) }
+  const whole = { ...files, 'model.safetensors': safetensors(weights), ...broken }
   await publishForm(bucket, window, 'FULL', whole, { metadata, ready })
 }
 
@@ -68,6 +84,12 @@ function those(world: World, names: readonly string[], did: 'downloading' | 'rea
   return names.filter(name => said(world.actor(name), `checkpoint ${did}`).some(isOfIt))
 }
 
+/** How often a generator found that it cannot make groups of a checkpoint. */
+function refusals(world: World, name: string, window: number): Record<string, unknown>[] {
+  const all = said(world.actor(name), 'this GPU makes no groups of this checkpoint')
+  return all.filter(({ checkpoint }) => String(checkpoint).startsWith(`${window}/`))
+}
+
 const instanceOf = (name: string) => {
   const [generator = '', host = 'test'] = name.split('@')
   return generator.replace('-', `-${host}-`)
@@ -78,6 +100,12 @@ const stagedBy = (world: World, name: string, window: number) =>
   world.events.flatMap(event =>
     event.kind === 'staged' && event.window === window && event.payload.generator === instanceOf(name) ? [event] : [],
   )
+
+async function presenceOf(world: World, name: string): Promise<Presence> {
+  const value = await readValue(world.broker, FLEET, instanceOf(name), { signal: inTime() })
+  if (!value) throw new Error(`${name} is not present`)
+  return decodePresence(value.bytes)
+}
 
 /** Waits until every generator has staged a group of a window. */
 async function allStage(world: World, window: number): Promise<void> {
@@ -118,7 +146,7 @@ t.test('checkpoints of a trainer', { skip: natsServerAbsent, timeout: PATIENCE_M
     paceOf: { [SLOW]: SLOW_MS },
     publish: async (bucket, checkpointFolder) => {
       folder = checkpointFolder
-      await publishWhole(bucket, folder, 2_910, 2_940, first)
+      await publishWhole(bucket, folder, { window: 2_910, ready: 2_940, weights: first })
     },
   })
   const trainer = openDirBucket({ folder: join(world.folder, 'trainer') })
@@ -177,7 +205,7 @@ t.test('checkpoints of a trainer', { skip: natsServerAbsent, timeout: PATIENCE_M
     const limit = (soft: string) =>
       Promise.all(HOSTS.test.map(name => prlimit(world.actor(name).pid, `--fsize=${soft}:unlimited`)))
     await limit(String(SMALL_BYTES))
-    await publishWhole(trainer, folder, 3_000, w2, freshWeights())
+    await publishWhole(trainer, folder, { window: 3_000, ready: w2 })
     const [why] = await Promise.all([
       world.until(
         'one of them says why',
@@ -212,7 +240,7 @@ t.test('checkpoints of a trainer', { skip: natsServerAbsent, timeout: PATIENCE_M
     const { window, payload } = await world.nextWindow()
     t.equal(payload.checkpoint.window, 3_000)
     await world.until('a group is in flight', () => (world.claims.get(`${window}.1`) ?? []).length > 0)
-    await publishWhole(trainer, folder, window - 30, window - 30, freshWeights())
+    await publishWhole(trainer, folder, { window: window - 30, ready: window - 30 })
     const { payload: summary } = await becomes(t, world, { window, state: 'SKIPPED' })
     t.match(summary.reason, new RegExp(`checkpoint ${window - 30} became ready after`), 'it is discarded')
     for (const name of GENERATORS) await ready(name, window)
@@ -224,6 +252,29 @@ t.test('checkpoints of a trainer', { skip: natsServerAbsent, timeout: PATIENCE_M
     await allStage(world, after)
     await holdsOneCheckpoint(t, world, after)
   })
+
+  await t.test(
+    'a checkpoint that cannot be loaded keeps GPUs out, with a reason, until there is a better one',
+    async t => {
+      const window = world.window()
+      const bad = window - 30
+      await publishWhole(trainer, folder, { window: bad, ready: bad, broken: { 'tokenizer.json': Buffer.from('{') } })
+      await becomes(t, world, { window, state: 'SKIPPED' })
+      for (const name of GENERATORS) {
+        await world.until(`${name} has tried it twice`, () => refusals(world, name, bad).length >= 2)
+        t.match((await presenceOf(world, name)).state, /tokenizer\.json/, `${name} says why, and is there`)
+        const [first, second] = refusals(world, name, bad).map(({ againMs }) => Number(againMs))
+        t.ok(second! > first!, `it is tried again after ${first} ms, then ${second} ms`)
+      }
+      await publishWhole(trainer, folder, { window: bad + 1, ready: bad })
+      const isReady = new RegExp(`"checkpoint":${bad + 1},"msg":"ready for the next window before it opens"`)
+      for (const name of GENERATORS) {
+        await world.says(name, isReady)
+        t.equal((await presenceOf(world, name)).checkpointWindow, bad + 1, `${name} is back`)
+      }
+      await invariants(t, world, { window })
+    },
+  )
   await invariants(t, world)
 })
 

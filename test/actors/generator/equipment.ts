@@ -7,9 +7,14 @@ import { checkpointOf, type Load, named, type Outside, outside, settled, windowO
 const fetching = { haste: 'now' as const, keep: () => [] }
 
 function equipmentOf(world: Outside, signal = new AbortController().signal) {
-  let changes = 0
-  const equipment = keepEquipment(world.parts, { fetching, signal, onChange: () => void changes++ })
-  return Object.assign(equipment, { changes: () => changes })
+  const told = { changes: 0, idle: 0 }
+  const equipment = keepEquipment(world.parts, {
+    fetching,
+    signal,
+    onChange: () => void told.changes++,
+    onIdle: () => void told.idle++,
+  })
+  return Object.assign(equipment, { told })
 }
 
 const W1 = windowOf(3_000, named(900))
@@ -22,6 +27,9 @@ t.test('lanes that want it at once get it after one fetch and one load', async t
   t.ok(loans.every(loan => loan?.shop.metadata.window === 900))
   t.same(world.done, ['fetch 900 now', 'load 900'])
   t.equal(equipment.trouble(), '')
+  const { changes } = equipment.told
+  for (const loan of loans) loan?.giveBack()
+  t.same(equipment.told, { changes, idle: 1 }, 'when all of it is back, that is said once')
   t.ok(equipment.holds(named(900)))
   t.notOk(equipment.holds(named(900, 'f'.repeat(32))), 'another trainer’s checkpoint of that window is another one')
 })
@@ -112,8 +120,11 @@ t.test('a GPU is kept out, with a reason, and tried again', async t => {
     t.match(world.complaints, [reason], 'so does the log')
     t.equal(equipment.shop(), undefined)
     const before = world.done.length
+    const { changes } = equipment.told
     t.equal(await equipment.borrow(W1), undefined)
+    await equipment.swap(W2, checkpointOf(900))
     t.equal(world.done.length, before, 'it is not tried again at once')
+    t.equal(equipment.told.changes, changes, 'and nobody is woken who would only ask again')
     t.match(equipment.trouble(), reason)
     world.clock.pass(2_000)
     t.ok(await equipment.borrow(W1), 'but later, and then it is there')
