@@ -30,7 +30,7 @@ const BLOCK_MS = 2_000
 const WINDOW_MS = BLOCK_MS * WINDOW_BLOCKS
 const MAX_TOKENS = 64
 const PAUSE_GOAL_MS = 100
-/** CPU per group is flat when it is at most this many times what it is in the smallest fleet. */
+/** CPU per group is flat when it is at most this many times what it is in the next smaller fleet. */
 const FLAT = 1.1
 const ROLES = ['controller', 'aggregator', 'uploader']
 const MEGA = 1e6
@@ -218,8 +218,8 @@ async function measure({ long, draw, say }: Circumstances): Promise<Figure[]> {
       }),
     )
     const whole = ({ generators, servers, roles }: Measured) => generators + servers + roles
-    const [smallest, least] = all[0] as [number, Measured]
-    return all.flatMap(([size, measured]) => {
+    return all.flatMap(([size, measured], i) => {
+      const smaller = all[i - 1]
       const one = (name: string, title: string, unit: string, value: number, goal?: number) =>
         figure({
           id: `growth.${size}.${name}`,
@@ -235,12 +235,12 @@ async function measure({ long, draw, say }: Circumstances): Promise<Figure[]> {
           title: `CPU per group, everything, ${size} generators`,
           unit: 'ms',
           values: [whole(measured)],
-          ...(size === smallest
-            ? {}
-            : {
-                baseline: { name: `with ${smallest}`, values: [whole(least)] },
+          ...(smaller
+            ? {
+                baseline: { name: `with ${smaller[0]}`, values: [whole(smaller[1])] },
                 goal: { of: 'ratio', is: 'at most', limit: FLAT },
-              }),
+              }
+            : {}),
         }),
         one('cpu.generators', '  of it generators', 'ms', measured.generators),
         one('cpu.servers', '  of it three nats-servers', 'ms', measured.servers),
