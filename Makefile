@@ -39,7 +39,7 @@ lint:
 format:
 	@npx --no-install biome check --write .
 
-# ONLY=claims,staging measures those alone; LONG=1 takes real windows, 256 claimers and 1,024 generators (an hour); PAGE=1 writes docs/performance.md.
+# ONLY=claims,staging measures those alone; LONG=1 takes real windows, 1,024 generators and fifty windows (an hour and a half); PAGE=1 writes docs/performance.md.
 .PHONY: bench
 bench:
 	@bash supervisor/setup/bench.sh
