@@ -21,7 +21,7 @@ const READY_MS = 20_000
 const PING_MS = 5_000
 
 /** Where a stall is to be noticed sooner, so is a half-open link: at least this many pings per `stallMs`. */
-const PINGS_PER_STALL = 9
+const PINGS_PER_STALL = 4
 
 /** Another endpoint is asked for its head this often, ms: nothing else shows that ours is behind. */
 const CROSS_CHECK_MS = 120_000

@@ -12,7 +12,7 @@ import { PATIENCE_MS, startWorld, type World } from '../helpers/world.js'
 // A whole fleet whose controller reaches the chain over two nodes, each behind a proxy: what nodes and links do, and what
 // becomes of the windows. Every fault waits for what it needs; none counts on how fast the machine is.
 
-/** Heads that stay away for this long are a stall; a half-open link is noticed in a third of it. */
+/** Heads that stay away for this long are a stall; a half-open link is noticed sooner. */
 const STALL_MS = 9_000
 const FINALITY_LAG = 2
 /** With more blocks than a window has between the best and the final one, nothing of it is final before its deadline. */
