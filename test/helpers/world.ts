@@ -86,6 +86,8 @@ export interface World {
   events: readonly JournalEvent[]
   /** Claims of every window and epoch that was opened, by `window.epoch`, in order. */
   claims: ReadonlyMap<string, readonly ClaimEntry[]>
+  /** Keys that were asked for in a window, by `window.epoch`: heard as they were published, also when nobody reads the bucket in time. */
+  claimKeys: ReadonlyMap<string, ReadonlySet<string>>
   /** What was said on grail.summary. */
   summaries: readonly Summary[]
   reissues: readonly Reissue[]
@@ -128,6 +130,8 @@ const START_MS = 2_000
 const SLOWEST = 2
 /** What a role logs when it has its lease. */
 const ACTIVE = /"msg":"active"/
+/** A claim as it is published: window, epoch and key. */
+const CLAIM = /^\$KV\.grail_claims_(\d+)_(\d+)\.(.+)$/
 /** What nobody tells of is looked for this often, ms. */
 const LOOK_MS = 100
 
@@ -198,6 +202,7 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
   const broker = await brokerOf(t, nats)
   const events: JournalEvent[] = []
   const claimed = new Map<string, ClaimEntry[]>()
+  const claimKeys = new Map<string, Set<string>>()
   const summaries: Summary[] = []
   const reissues: Reissue[] = []
   const crashes: Crash[] = []
@@ -216,6 +221,14 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
     callback: (_, { data }) => {
       summaries.push(summaryLive.decode(data))
       heard()
+    },
+  })
+  broker.nc.subscribe('$KV.*.>', {
+    callback: (_, { subject }) => {
+      const [, window, epoch, key] = CLAIM.exec(subject) ?? []
+      if (key === undefined) return
+      const keys = claimKeys.get(`${window}.${epoch}`) ?? new Set()
+      claimKeys.set(`${window}.${epoch}`, keys.add(key))
     },
   })
   broker.nc.subscribe(reissued.wildcard, {
@@ -241,6 +254,7 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
     proxy: name => named(proxies, name, 'proxy'),
     events,
     claims: claimed,
+    claimKeys,
     summaries,
     reissues,
     crashes,
