@@ -36,6 +36,13 @@ t.test('commitments written the fast way are the canonical JSON', t => {
   t.equal(json.slice(0, 27), '[{"sketch":0},{"sketch":1},')
   t.same(commitmentsHash(sketches), hashOfCommitments(parsePythonJson(json)))
   t.equal(commitmentsJson(new Int32Array(0)).toString(), '[]')
+  const edges = Array.from({ length: 10 }, (_, digits) => 10 ** digits).flatMap(power => [power - 1, power, power + 1])
+  const all = [...edges, ...edges.map(edge => -edge), 2 ** 31 - 1, -(2 ** 31), 100_000_009, 1_000_090_000]
+  for (const sketches of [all, ...all.map(one => [one])])
+    t.equal(
+      commitmentsJson(Int32Array.from(sketches)).toString(),
+      JSON.stringify(sketches.map(sketch => ({ sketch: sketch + 0 }))),
+    )
   t.end()
 })
 
