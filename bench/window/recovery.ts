@@ -19,7 +19,7 @@ const PATIENCE_MS = 180_000
 const KILLS = [0.05, 0.3, 0.55]
 const AGGREGATOR_AT = 0.9
 /** Kills of the server that leads a cluster of three. */
-const LEADER_KILLS = 3
+const LEADER_KILLS = 5
 /** Names the buckets that are claimed from on the cluster. */
 const FIRST_WINDOW = 30
 /** supervisord starts what died again after this, ms. */
