@@ -82,7 +82,9 @@ export function startActor(options: ActorOptions): Actor {
       ...boundToUs(process.execPath, [...(options.nodeArgs ?? []), ...program(), ...args(options)]),
       {
         stdio: ['ignore', 'pipe', 'pipe'],
-        env: { ...process.env, NODE_NO_WARNINGS: '1', ...options.env },
+        // Without the loaders of the test runner, which come by NODE_OPTIONS: they take time, and end a process at signals
+        // that node ignores.
+        env: { ...process.env, NODE_OPTIONS: '', NODE_NO_WARNINGS: '1', ...options.env },
         cwd: packageRoot,
       },
     )
