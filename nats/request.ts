@@ -36,7 +36,9 @@ export async function request(
 ): Promise<Msg> {
   const { doing, signal } = options
   signal.throwIfAborted()
-  if (broker.nc.isClosed()) throw new BrokerError('closed', `${doing}: the connection to the broker is closed`)
+  // While it drains, messages still go out, but answers are not heard any more.
+  if (broker.nc.isClosed() || broker.nc.isDraining())
+    throw new BrokerError('closed', `${doing}: the connection to the broker is closed`)
   if (!broker.connected) throw new BrokerError('unreachable', `${doing}: the connection to the broker is down`)
   const headers = options.headers && { headers: headersOf(options.headers) }
   try {

@@ -33,9 +33,10 @@ export function statusOf(raw: Status, lastError: string | undefined): BrokerStat
     case Events.LDM:
       return { type: 'lame-duck', server: text }
     case Events.Error: {
-      const why = lastError ?? text
-      if (/slow consumer/i.test(why)) return { type: 'slow-consumer', why }
       const { operation, subject } = raw.permissionContext ?? {}
+      // The library keeps no sentence of a refusal: its last one is about something else then.
+      const why = raw.permissionContext ? text : (lastError ?? text)
+      if (!raw.permissionContext && /slow consumer/i.test(why)) return { type: 'slow-consumer', why }
       return { type: 'error', code: text, why, ...(operation === 'publish' && subject ? { refused: subject } : {}) }
     }
     default:

@@ -16,8 +16,8 @@ import { encodeClaim } from '../../src/window/claim.js'
 const PREFIX = 'GRAIL_BENCH_'
 /** What a killed run leaves behind empties itself after this, and is removed by the next run, ms. No run takes as long. */
 const LEFT_OVER_MS = 600_000
-/** Cleaning up is tried for this long, also when the run was stopped, ms. */
-const CLEAN_MS = 15_000
+/** Cleaning up is tried for this long, also when the run was stopped, ms: it must end before a stopped program is. */
+const CLEAN_MS = 10_000
 /** Objects under way at once. */
 const OBJECTS_IN_FLIGHT = 4
 
@@ -70,8 +70,8 @@ export async function loadBroker(options: LoadOptions): Promise<LoadReport> {
     await ensureClaimBucket(broker, bucket, keeping)
     const { cluster } = await broker.jsm.streams.info(streams[0])
     const claims = await measureClaims(options, bucket)
-    const store = await ensureStore(broker, bucket, { ...keeping, maxBytes: 2 * totalBytes })
     const names = Array.from({ length: Math.max(1, Math.round(totalBytes / objectBytes)) }, (_, i) => `object-${i}`)
+    const store = await ensureStore(broker, bucket, { ...keeping, maxBytes: 2 * names.length * objectBytes })
     const bytes = randomFillSync(new Uint8Array(objectBytes))
     const put = await measureEach(names, name => store.put(name, bytes, { signal }))
     const get = await measureEach(names, name => store.get(name, { signal }))

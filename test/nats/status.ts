@@ -24,7 +24,8 @@ await t.test("the library's events in our words", async t => {
         data: 'PERMISSIONS_VIOLATION',
         permissionContext: { operation: 'publish', subject: 'x' },
       },
-      undefined,
+      // What the server had said before, about something else.
+      "'Slow Consumer'",
       { type: 'error', code: 'PERMISSIONS_VIOLATION', why: 'PERMISSIONS_VIOLATION', refused: 'x' },
     ],
     [{ type: Events.Error, data: 'X' }, undefined, { type: 'error', code: 'X', why: 'X' }],
