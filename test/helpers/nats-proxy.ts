@@ -27,7 +27,7 @@ export interface NatsProxy {
   /**
    * Stops the connection at the first publish that matches, and resolves once it stands still: with 'after', when the
    * server's answer to it has come. The connection stays open and silent until it is released or its client dies; other
-   * connections pass.
+   * connections pass. Rejects when nothing matches for so long that nothing will.
    */
   hold(where: Hold, matches: (published: Published) => boolean): Promise<Held>
   close(): Promise<void>
@@ -40,6 +40,8 @@ interface Trap {
 }
 
 const LINE_END = Buffer.from('\r\n')
+/** What is to be held comes within two windows of a test, ms; longer it is waited for in vain. */
+const HOLD_MS = 100_000
 
 /** A client's frame: one line of the protocol, with its payload if it has one (docs.nats.io, "Client Protocol": PUB and HPUB). */
 interface Frame {
@@ -76,6 +78,7 @@ function frames(): (data: Buffer) => Frame[] {
 /** @param port of the nats-server on loopback */
 export async function natsProxy(port: number): Promise<NatsProxy> {
   const traps = new Set<Trap>()
+  const untilClosed = new Set<() => void>()
   const sockets = new Set<Socket>()
 
   const server = createServer(client => {
@@ -132,8 +135,23 @@ export async function natsProxy(port: number): Promise<NatsProxy> {
   await once(server, 'listening')
   return {
     url: `nats://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    hold: (where, matches) => new Promise(sprung => traps.add({ where, matches, sprung })),
+    hold: (where, matches) => {
+      const asked = new Error(`nothing was published in ${HOLD_MS / 1_000} s that was to be held ${where} it is stored`)
+      const held = new Promise<Held>((resolve, reject) => {
+        const never = setTimeout(() => reject(asked), HOLD_MS)
+        const sprung = (found: Held) => {
+          clearTimeout(never)
+          resolve(found)
+        }
+        traps.add({ where, matches, sprung })
+        untilClosed.add(() => clearTimeout(never))
+      })
+      // A test may have failed before it waits for this.
+      held.catch(() => {})
+      return held
+    },
     async close() {
+      for (const end of untilClosed) end()
       const closed = new Promise(resolve => server.close(resolve))
       for (const socket of sockets) socket.destroy()
       await closed

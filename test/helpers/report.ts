@@ -5,6 +5,8 @@ import { readFileSync } from 'node:fs'
 
 /** Lines of a failure's diagnostics that are shown: enough for a diff, not for a page of handles. */
 const SHOWN = 25
+/** Characters of a title that are shown: an error that ends a test is its title, with all it has to tell. */
+const TITLE = 300
 
 interface Failure {
   path: string[]
@@ -47,7 +49,8 @@ for (const line of lines) {
 }
 
 for (const failure of failures) {
-  process.stdout.write(`FAILED ${failure.path.join(' > ')}\n${failure.lines.join('\n')}\n`)
+  const titles = failure.path.map(title => (title.length > TITLE ? `${title.slice(0, TITLE)}…` : title))
+  process.stdout.write(`FAILED ${titles.join(' > ')}\n${failure.lines.join('\n')}\n`)
 }
 for (const reason of skipped) process.stdout.write(`skipped ${reason}\n`)
 const count = (name: string) => Number(new RegExp(`\\b${name}: (\\d+)`).exec(counts)?.[1] ?? 0)
