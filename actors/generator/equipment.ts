@@ -39,7 +39,7 @@ const FIRST_WAIT_MS = 1_000
 const LONGEST_WAIT_MS = 60_000
 /** Waits are spread by this part of themselves, so that the GPUs of a host do not load at once time and again. */
 const JITTER = 0.25
-/** What is lent comes back by the end of its window's draining at the latest; it is looked for this often, ms. */
+/** Who waits for what is lent looks this often, ms. Groups come back from the engine by the end of draining; the judges of their rewards have limits of their own. */
 const LENT_MS = 1_000
 
 /**

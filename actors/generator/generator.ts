@@ -41,77 +41,81 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
     onIdle: () => ahead.ring(),
   })
 
-  // Before anybody counts on this generator: reading a tokenizer blocks for a second, loading weights takes minutes.
-  const first = await parts.checkpoint(undefined, signal, fetchingWith('now'))
-  if (typeof first === 'string')
-    log.warn({ why: first }, 'no checkpoint yet: the engine starts with the first window that has one')
-  else await equipment.equip(first)
-
-  const presence = bePresent(
-    broker,
-    FLEET,
-    instance,
-    () => {
-      const working = inFlight.newest()
-      const groupMs = pace.groupMs()
-      const shop = equipment.shop()
-      const trouble = equipment.trouble()
-      return encodePresence({
-        role: 'generator',
-        instance,
-        boot,
-        host: parts.host,
-        pid: process.pid,
-        version: parts.version,
-        profile: shop?.profile.id ?? '',
-        state: trouble !== '' ? trouble : busyLanes.size > 0 ? 'generating' : 'idle',
-        gpus: parts.gpus,
-        engine: shop?.engine.name ?? '',
-        inFlight: working?.indices ?? [],
-        ...(working ? { window: working.window.window, epoch: working.window.epoch } : {}),
-        ...(shop ? { checkpointWindow: shop.metadata.window } : {}),
-        ...(groupMs === undefined ? {} : { groupMs }),
-      })
-    },
-    { everyMs: PRESENCE_EVERY_MS, signal },
-  )
-  say = () => presence.poke()
-
-  const windows = followWindows(broker, {
-    signal,
-    log,
-    onChange: window => {
-      changed.ring()
-      ahead.ring()
-      prefetch.look()
-      if (isOver(window)) tallies.report(window)
-    },
-  })
-  const prefetch = prefetchNext(parts, {
-    wanted: () => windows.latest()?.next,
-    fetching: fetchingWith('ahead'),
-    onFetched: () => ahead.ring(),
-    signal,
-  })
-  inUse = () => {
-    const latest = windows.latest()
-    const used = [equipment.shop()?.metadata.window, latest?.opened.checkpoint.window, latest?.next?.window]
-    return used.filter(window => window !== undefined)
-  }
-  await windows.caughtUp.catch(error => {
-    if (!signal.aborted) throw error
-  })
-  const lanes = Array.from({ length: parts.lanes }, (_, lane) =>
-    runLane(desk, lane, {
-      windows,
-      changed,
-      equipment,
-      busy: now => (now ? busyLanes.add(lane) : busyLanes.delete(lane)),
-    }),
-  )
-  const swapping = swapAhead(desk, { windows, equipment, prefetch, changed: ahead })
+  // From here on the engine may run: whatever ends this generator ends the engine too.
   try {
+    // Before anybody counts on this generator: reading a tokenizer blocks for a second, loading weights takes minutes.
+    const first = await parts.checkpoint(undefined, signal, fetchingWith('now'))
+    if (typeof first === 'string')
+      log.warn({ why: first }, 'no checkpoint yet: the engine starts with the first window that has one')
+    else await equipment.equip(first)
+
+    const presence = bePresent(
+      broker,
+      FLEET,
+      instance,
+      () => {
+        const working = inFlight.newest()
+        const groupMs = pace.groupMs()
+        const shop = equipment.shop()
+        const trouble = equipment.trouble()
+        return encodePresence({
+          role: 'generator',
+          instance,
+          boot,
+          host: parts.host,
+          pid: process.pid,
+          version: parts.version,
+          profile: shop?.profile.id ?? '',
+          state: trouble !== '' ? trouble : busyLanes.size > 0 ? 'generating' : 'idle',
+          gpus: parts.gpus,
+          engine: shop?.engine.name ?? '',
+          inFlight: working?.indices ?? [],
+          ...(working ? { window: working.window.window, epoch: working.window.epoch } : {}),
+          ...(shop ? { checkpointWindow: shop.metadata.window } : {}),
+          ...(groupMs === undefined ? {} : { groupMs }),
+        })
+      },
+      { everyMs: PRESENCE_EVERY_MS, signal },
+    )
+    say = () => presence.poke()
+
+    const windows = followWindows(broker, {
+      signal,
+      log,
+      onChange: window => {
+        changed.ring()
+        ahead.ring()
+        prefetch.look()
+        if (isOver(window)) tallies.report(window)
+      },
+    })
+    const prefetch = prefetchNext(parts, {
+      wanted: () => windows.latest()?.next,
+      fetching: fetchingWith('ahead'),
+      onFetched: () => ahead.ring(),
+      signal,
+    })
+    inUse = () => {
+      const latest = windows.latest()
+      const used = [equipment.shop()?.metadata.window, latest?.opened.checkpoint.window, latest?.next?.window]
+      return used.filter(window => window !== undefined)
+    }
+    await windows.caughtUp.catch(error => {
+      if (!signal.aborted) throw error
+    })
+    const lanes = Array.from({ length: parts.lanes }, (_, lane) =>
+      runLane(desk, lane, {
+        windows,
+        changed,
+        equipment,
+        busy: now => (now ? busyLanes.add(lane) : busyLanes.delete(lane)),
+      }),
+    )
+    const swapping = swapAhead(desk, { windows, equipment, prefetch, changed: ahead })
     await Promise.all([...lanes, swapping, prefetch.done, windows.done])
+  } catch (error) {
+    // Told to end in the middle of the first load: that is no fault.
+    if (!signal.aborted) throw error
   } finally {
     await equipment.close()
   }

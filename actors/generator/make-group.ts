@@ -33,7 +33,7 @@ export interface Task {
   latestMs: number
 }
 
-/** A prompt that has not been answered yet: made ahead while the engine is busy. */
+/** What the engine answered, before it is rewarded and judged: the engine is free for the next group. */
 export interface Generated {
   task: Task
   /** Rewards, gates and packs what the engine returned; takes no GPU. */

@@ -26,7 +26,8 @@ const IDLE_MS = 5_000
  * Fetches the checkpoint that the next window is expected to be opened with into this host's cache, while the running window
  * goes on. Every generator does so: of those of one host one downloads and the others wait for what it makes (host-lease.ts),
  * so that none of them has to be there for the others. It ends when the next window opens: what is still missing then is
- * fetched with all haste by whoever needs it, from where this left it.
+ * fetched with all haste by whoever needs it. Bytes that were downloaded are gone on with; weights that were being put
+ * together are put together from the beginning.
  * @param options.wanted undefined while nothing is to be fetched
  */
 export function prefetchNext(
