@@ -31,6 +31,8 @@ export interface Equipment {
   swap(window: OpenWindow, next: Checkpoint): Promise<void>
   /** The engine was found to hold other weights than it said: nothing is lent until they were loaded again. */
   distrust(shop: Workshop, why: string): void
+  /** A group made with it was staged: what went wrong before it is over, and the next failure is a first one. */
+  trust(shop: Workshop): void
   close(): Promise<void>
 }
 
@@ -39,6 +41,7 @@ const FIRST_WAIT_MS = 1_000
 const LONGEST_WAIT_MS = 60_000
 /** Waits are spread by this part of themselves, so that the GPUs of a host do not load at once time and again. */
 const JITTER = 0.25
+const NO_FAILURE = { key: '', times: 0, againAtMs: 0 }
 /** Who waits for what is lent looks this often, ms. Groups come back from the engine by the end of draining; the judges of their rewards have limits of their own. */
 const LENT_MS = 1_000
 
@@ -61,7 +64,7 @@ export function keepEquipment(
   let trouble = ''
   /** The window and epoch for which nothing is made here any more. */
   let left = ''
-  let failure = { key: '', times: 0, againAtMs: 0 }
+  let failure = NO_FAILURE
   let changing: Promise<void> | undefined
 
   const epochOf = ({ window, epoch }: OpenWindow) => `${window}.${epoch}`
@@ -123,7 +126,8 @@ export function keepEquipment(
       // Also when it failed: the weights before are gone by then.
       await before?.environment.close()
     }
-    failure = { key: '', times: 0, againAtMs: 0 }
+    // Loaded is not yet proven: failures of these weights count on until a group of them was staged.
+    if (failure.key !== key) failure = NO_FAILURE
     log.info({ checkpoint: window, weightsHash: held.shop.facts.weightsHash, ms: clock.now() - beganMs }, 'equipped')
     say('')
   }
@@ -172,6 +176,10 @@ export function keepEquipment(
       const { key } = held
       held = undefined
       fail(key, new Error(why))
+    },
+
+    trust(shop) {
+      if (held?.shop === shop) failure = NO_FAILURE
     },
 
     async close() {

@@ -66,10 +66,11 @@ export async function runLane(
         continue
       }
       failures = 0
-      const { giveBack } = loan
+      const { shop, giveBack } = loan
       loan = undefined
-      const handedOver = worked.staging.finally(() => {
+      const handedOver = worked.staging.then(isStaged => {
         staging.delete(handedOver)
+        if (isStaged) equipment.trust(shop)
         giveBack()
       })
       staging.add(handedOver)

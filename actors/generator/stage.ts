@@ -28,6 +28,7 @@ export async function giveUp(
 /**
  * Rewards, gates and stages a generated group while the engine is busy with the next one. The index stays in flight until
  * that is acknowledged; what is lost on the way is left for another generator. Never rejects.
+ * @returns whether it was staged
  */
 export async function stage(
   desk: Desk,
@@ -35,14 +36,15 @@ export async function stage(
   index: number,
   generated: Generated,
   beganMs: number,
-): Promise<void> {
+): Promise<boolean> {
   const { parts, signal } = desk
   try {
-    await reward(desk, window, index, generated, beganMs)
+    return await reward(desk, window, index, generated, beganMs)
   } catch (error) {
-    if (signal.aborted || window.worthless.aborted) return
+    if (signal.aborted || window.worthless.aborted) return false
     if (error instanceof RewardError) await giveUp(desk, window, index, 'judge-broken', error.message).catch(() => {})
     else parts.log.error({ window: window.window, index, err: error }, 'group lost: left for another generator')
+    return false
   } finally {
     desk.inFlight.end(window, index)
   }
@@ -54,15 +56,21 @@ async function reward(
   index: number,
   generated: Generated,
   beganMs: number,
-): Promise<void> {
+): Promise<boolean> {
   const { parts, pace, tallies, signal } = desk
   const { broker, clock, log, instance, boot } = parts
   const { group, findings } = await generated.finish()
   const [first] = findings
-  if (first) return giveUp(desk, window, index, first.code, findings.map(({ message }) => message).join('; '))
+  if (first) {
+    await giveUp(desk, window, index, first.code, findings.map(({ message }) => message).join('; '))
+    return false
+  }
   const stagingMs = clock.now()
   const leftMs = window.timers.drainEndMs - stagingMs
-  if (leftMs <= 0) return giveUp(desk, window, index, 'late', `made ${-leftMs} ms after draining had ended`)
+  if (leftMs <= 0) {
+    await giveUp(desk, window, index, 'late', `made ${-leftMs} ms after draining had ended`)
+    return false
+  }
   const blob = encodeGroup(group)
   const digest = digestOf(blob)
   const object = stagedObject(window.window, window.epoch, index, digest)
@@ -78,4 +86,5 @@ async function reward(
   pace.finished(clock.now() - beganMs)
   tallies.staged(window, rollouts, bytes, seconds)
   log.debug({ window: window.window, index, bytes, seconds }, 'staged')
+  return true
 }

@@ -9,10 +9,10 @@ import { giveUp, stage } from './stage.js'
 const TRIES_PER_INDEX = 3
 
 /**
- * What came of an index: handed over to staging, stopped by the window's end, failed by the engine, or made by an engine that
+ * What came of an index: handed over to staging, which tells whether it came there, stopped by the window's end, failed by the engine, or made by an engine that
  * turned out to hold other weights, for the reason in `distrust`.
  */
-export type Worked = { staging: Promise<void> } | 'stopped' | 'failed' | { distrust: string }
+export type Worked = { staging: Promise<boolean> } | 'stopped' | 'failed' | { distrust: string }
 
 /** One index from its claim to the hand-over to staging: the part of a group's way that needs the engine. */
 export async function work(desk: Desk, window: OpenWindow, shop: Workshop, index: number): Promise<Worked> {

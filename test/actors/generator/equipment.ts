@@ -206,6 +206,33 @@ t.test('an engine that turns out to hold other weights is out until they were lo
   t.same(world.done.slice(-2), ['load 900', 'close environment 900'])
 })
 
+t.test('an engine that loads well and then has other weights, again and again, is tried ever less often', async t => {
+  const world = outside()
+  const equipment = equipmentOf(world)
+  /** Loads, makes a group or not, is found out; how long nothing is lent then, ms. */
+  const foundOut = async (isStaged = false) => {
+    const loan = await equipment.borrow(W1)
+    if (isStaged) equipment.trust(loan!.shop)
+    equipment.distrust(loan!.shop, 'other weights')
+    loan?.giveBack()
+    let ms = 0
+    for (;;) {
+      const again = await equipment.borrow(W1)
+      again?.giveBack()
+      if (again) return ms
+      world.clock.pass(125)
+      ms += 125
+    }
+  }
+  const waits = []
+  for (let times = 0; times < 4; times++) waits.push(await foundOut())
+  t.same(waits, [1_125, 2_250, 4_500, 9_000], 'a load alone proves nothing')
+  t.equal(await foundOut(true), 1_125, 'a staged group does')
+  const other = await equipment.borrow(W2)
+  other?.giveBack()
+  t.equal(await foundOut(), 1_125, 'and other weights are another matter')
+})
+
 t.test('a signal ends what is under way, and close leaves nothing open', async t => {
   const world = outside()
   const end = new AbortController()
