@@ -17,25 +17,35 @@ esac
 what=$1
 shift
 
-others=0
+# Layout and lint beside the tests: most of these wait for windows.
+lint=""
 if [ "$what" = all ] && [ $# -eq 0 ]; then
-  npx --no-install biome check . || { echo "FAILED format and lint: 'make format' mends what can be mended"; others=$((others + 1)); }
-  npx --no-install eslint . || { echo "FAILED lint: promises nobody waits for"; others=$((others + 1)); }
+  (
+    faults=0
+    npx --no-install biome check . || { echo "FAILED format and lint: 'make format' mends what can be mended"; faults=$((faults + 1)); }
+    npx --no-install eslint . || { echo "FAILED lint: promises nobody waits for"; faults=$((faults + 1)); }
+    exit "$faults"
+  ) >.tap/lint.log 2>&1 &
+  lint=$!
 fi
 
 files=("$@")
 if [ ${#files[@]} -eq 0 ]; then
-  # Files with processes and windows first, so that none of them runs alone at the end.
-  for folder in dist/test/fault dist/test/journey dist/test/contract "${folders[@]}"; do
-    [ "$what" = fast ] && case "$folder" in dist/test/fault | dist/test/journey | dist/test/contract) continue ;; esac
-    [ -e "$folder" ] || continue
+  for folder in "${folders[@]}"; do
     while IFS= read -r file; do
-      [[ " ${files[*]-} " == *" $file "* ]] || files+=("$file")
+      files+=("$file")
     done < <(find "$folder" -name '*.js' -not -path '*/helpers/*' -not -path '*/fixtures/*' "${left_out[@]}" | sort)
   done
 fi
 
-# No file takes five minutes; one that does hangs. A line per file as it ends; all the rest is in .tap/last.tap.
-node node_modules/tap/dist/esm/run.mjs run --disable-coverage --jobs=2 --timeout=300 -R tap -o .tap/last.tap "${files[@]}" |
+# No file takes five minutes; one that does hangs. A line per file as it ends; all the rest is in .tap/last.tap. Three at a time
+# keep two cores busy.
+node node_modules/tap/dist/esm/run.mjs run --disable-coverage --jobs=3 --timeout=300 -R tap -o .tap/last.tap "${files[@]}" |
   awk '/^(not )?ok [0-9]+ - dist\// && !said[$0]++ { print; fflush() }'
-node dist/test/helpers/report.js .tap/last.tap "${PIPESTATUS[0]}" "$others"
+runner=${PIPESTATUS[0]}
+others=0
+if [ -n "$lint" ]; then
+  wait "$lint" || others=$?
+  cat .tap/lint.log
+fi
+node dist/test/helpers/report.js .tap/last.tap "$runner" "$others"
