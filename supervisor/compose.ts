@@ -14,6 +14,7 @@ import type { Checkpoint } from '../src/checkpoint/metadata.js'
 import { type Profile, profileOf } from '../src/protocol/profile.js'
 import { windowRandomness } from '../src/protocol/randomness.js'
 import { GROUP_SIZE } from '../src/window/group.js'
+import type { HolePolicy } from '../src/window/holes.js'
 import { ConfigError } from './config/config-error.js'
 import { type LoadedConfig, pathFrom, readSecret } from './config/load.js'
 import { requireAccountsBucket } from './config/read-credentials.js'
@@ -105,6 +106,10 @@ export async function checkpointOf({ config, folder }: LoadedConfig, profile: Pr
   if (config.checkpoint.folder === '') return 'checkpoint.folder is not set in the inventory'
   return readCheckpoint(pathFrom(folder, config.checkpoint.folder), profile)
 }
+
+/** The inventory's policy, unless the profile leaves no choice. */
+const holesOf = ({ config }: LoadedConfig, profile: Profile): HolePolicy =>
+  profile.contiguousGroups ? 'truncate' : config.policy.holes
 
 const BOOT_BYTES = 4
 
@@ -238,6 +243,7 @@ export async function generatorParts(of: Composition, number: number): Promise<G
     gpus: cardsOf(generator).map(String),
     lanes: lanesOf(config.engine),
     rollouts: openStore(common.broker, ROLLOUTS),
+    holes: holesOf(loaded, profile),
     checkpoint,
     close: () => engine.close(),
     workshop: async (checkpoint, aborted) => {
@@ -284,7 +290,7 @@ export async function aggregatorParts(of: Composition): Promise<AggregatorParts>
     ...common,
     hotkey,
     profile,
-    holes: profile.contiguousGroups ? 'truncate' : config.policy.holes,
+    holes: holesOf(of.loaded, profile),
     partBytes: config.policy.part_bytes,
     rollouts: openStore(common.broker, ROLLOUTS),
     parts: openStore(common.broker, PARTS),

@@ -1,5 +1,6 @@
 import type { Store } from '../../nats/index.js'
 import type { Checkpoint } from '../../src/checkpoint/metadata.js'
+import type { HolePolicy } from '../../src/window/holes.js'
 import type { ActorParts } from '../actor.js'
 import type { InFlight } from './in-flight.js'
 import type { Workshop } from './make-group.js'
@@ -22,6 +23,8 @@ export interface GeneratorParts extends ActorParts {
   lanes: number
   /** Object store of staged groups. */
   rollouts: Store
+  /** What becomes of a file with a hole: where that cuts it off, an index is not claimed too early. */
+  holes: HolePolicy
   /** The checkpoint of that window (undefined: whichever is at hand at the start), or a sentence why it is not to be had. */
   checkpoint(
     checkpointWindow: number | undefined,

@@ -40,6 +40,8 @@ export async function runLane(
     const window = windows.latest()
     // Held from before the claim until the group is staged: the weights stay what they are so long.
     let loan: Loan | undefined
+    // What was claimed ahead is left to others before weights are waited for: that may take minutes.
+    if (window && !equipment.holds(window.opened.checkpoint)) indices.giveBack()
     try {
       loan = window && isMineable(window, pace, clock.now()) ? await equipment.borrow(window) : undefined
       // A server that is full, or lost memory, takes fewer groups: the lanes beyond that rest.

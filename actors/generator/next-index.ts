@@ -1,3 +1,5 @@
+import { type Scope, scope } from '../../src/checkpoint/scope.js'
+import { LIST_GRACE_MS } from '../../src/window/claim.js'
 import type { OpenWindow } from '../windows.js'
 import type { Desk } from './desk.js'
 import { expectedMs, isMineable } from './last-claim.js'
@@ -8,6 +10,8 @@ import type { Taking } from './take.js'
  * ready for longer is only one more to take back from a generator that dies.
  */
 const AHEAD_AT = 0.5
+
+const NOT_AHEAD = new Error('nothing is claimed ahead any more')
 
 /** One lane's indices. The next one is claimed while the engine is still busy, so that it does not wait for the broker. */
 export interface NextIndex {
@@ -21,14 +25,16 @@ export interface NextIndex {
 
 /** @param take how indices are taken; it lists them as in flight */
 export function claimingAhead({ parts, inFlight, pace, signal }: Desk, take: Taking): NextIndex {
-  const { clock } = parts
-  let held: { window: OpenWindow; index: Promise<number | undefined>; cancel: AbortController } | undefined
+  const { clock, holes } = parts
+  let held: { window: OpenWindow; index: Promise<number | undefined>; inner: Scope } | undefined
 
   async function halfWay(window: OpenWindow, canceled: AbortSignal): Promise<number | undefined> {
     const groupMs = expectedMs(window, pace)
     await clock.sleep(groupMs * AHEAD_AT, canceled)
     if (canceled.aborted) return undefined
-    return isMineable(window, pace, clock.now() + groupMs * (1 - AHEAD_AT)) ? take.ahead(window) : undefined
+    // Where a hole cuts off the file, there must also be time to make the group elsewhere should this one give it back.
+    const beginMs = holes === 'truncate' ? groupMs + LIST_GRACE_MS : groupMs * (1 - AHEAD_AT)
+    return isMineable(window, pace, clock.now() + beginMs) ? take.ahead(window) : undefined
   }
 
   const nextIndex: NextIndex = {
@@ -37,23 +43,23 @@ export function claimingAhead({ parts, inFlight, pace, signal }: Desk, take: Tak
       if (ready?.window !== window) nextIndex.giveBack()
       held = undefined
       if (ready?.window !== window) return take.now(window)
-      ready.cancel.abort()
+      ready.inner.abort(NOT_AHEAD)
       // What went wrong ahead of time goes wrong again, or does not: that is the answer that counts.
       return (await ready.index.catch(() => undefined)) ?? take.now(window)
     },
 
     ahead(window) {
       nextIndex.giveBack()
-      const cancel = new AbortController()
-      const index = halfWay(window, AbortSignal.any([signal, cancel.signal]))
+      const inner = scope(signal)
+      const index = halfWay(window, inner.signal).finally(inner.end)
       index.catch(() => {})
-      held = { window, index, cancel }
+      held = { window, index, inner }
     },
 
     giveBack() {
       const left = held
       held = undefined
-      left?.cancel.abort()
+      left?.inner.abort(NOT_AHEAD)
       left?.index.then(
         index => index !== undefined && inFlight.end(left.window, index),
         () => {},

@@ -1,4 +1,5 @@
 import { announce } from '../../nats/index.js'
+import { scope } from '../../src/checkpoint/scope.js'
 import { RewardError } from '../../src/environment/environment.js'
 import { digestOf, encodeGroup } from '../../src/window/blob.js'
 import type { OpenWindow } from '../windows.js'
@@ -74,15 +75,21 @@ async function reward(
   const blob = encodeGroup(group)
   const digest = digestOf(blob)
   const object = stagedObject(window.window, window.epoch, index, digest)
-  const patience = { signal: AbortSignal.any([signal, window.worthless]), giveUpAfterMs: leftMs }
-  await parts.rollouts.put(object, blob, patience)
-  const seconds = { ...group.seconds, stage: (clock.now() - stagingMs) / 1000 }
   const bytes = blob.byteLength
   const rollouts = group.rollouts.length
-  const { checkpointWindow } = group.model
-  const holes = { window: window.window, epoch: window.epoch, index }
-  const said = { object, digest, bytes, rollouts, generator: instance, boot, checkpointWindow, seconds }
-  await announce(broker, staged, holes, said, patience)
+  const seconds = { ...group.seconds, stage: 0 }
+  const until = scope(signal, window.worthless)
+  try {
+    const patience = { signal: until.signal, giveUpAfterMs: leftMs }
+    await parts.rollouts.put(object, blob, patience)
+    seconds.stage = (clock.now() - stagingMs) / 1000
+    const { checkpointWindow } = group.model
+    const holes = { window: window.window, epoch: window.epoch, index }
+    const said = { object, digest, bytes, rollouts, generator: instance, boot, checkpointWindow, seconds }
+    await announce(broker, staged, holes, said, patience)
+  } finally {
+    until.end()
+  }
   pace.finished(clock.now() - beganMs)
   tallies.staged(window, rollouts, bytes, seconds)
   log.debug({ window: window.window, index, bytes, seconds }, 'staged')

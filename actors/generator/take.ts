@@ -1,4 +1,5 @@
 import { claim, done, later, never, pullOne, type WorkItem, waitingWork } from '../../nats/index.js'
+import { scope } from '../../src/checkpoint/scope.js'
 import { claimsOf, encodeClaim } from '../../src/window/claim.js'
 import { reissued } from '../controller/messages.js'
 import { REISSUE, REISSUE_CONSUMER } from '../streams.js'
@@ -53,14 +54,19 @@ export function taking({ parts, inFlight, signal }: Desk, lane: number): Taking 
     const key = `${instance}.${boot}.${window.window}.${window.epoch}.${lane}.${claims}`
     const checkpointWindow = window.opened.checkpoint.window
     const value = encodeClaim({ generator: instance, boot, checkpointWindow, atMs: clock.now() })
-    const { index } = await claim(broker, claimsOf(window.window, window.epoch), key, value, {
-      id: key,
-      signal: AbortSignal.any([signal, window.worthless]),
-      giveUpAfterMs: window.timers.drainEndMs - clock.now(),
-    })
-    claims++
-    inFlight.begin(window, index)
-    return index
+    const until = scope(signal, window.worthless)
+    try {
+      const { index } = await claim(broker, claimsOf(window.window, window.epoch), key, value, {
+        id: key,
+        signal: until.signal,
+        giveUpAfterMs: window.timers.drainEndMs - clock.now(),
+      })
+      claims++
+      inFlight.begin(window, index)
+      return index
+    } finally {
+      until.end()
+    }
   }
 
   async function takeOver(window: OpenWindow, left: WorkItem): Promise<number | undefined> {

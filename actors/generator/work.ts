@@ -1,3 +1,4 @@
+import { scope } from '../../src/checkpoint/scope.js'
 import { EngineError } from '../../src/engine/engine.js'
 import { OtherWeights } from '../../src/engine/server/dialect.js'
 import type { OpenWindow } from '../windows.js'
@@ -19,16 +20,19 @@ export async function work(desk: Desk, window: OpenWindow, shop: Workshop, index
   const { parts, inFlight, signal } = desk
   const { clock, log, instance } = parts
   const beganMs = clock.now()
-  const tooLate = new AbortController()
   const latestMs = window.timers.drainEndMs
-  const timer = setTimeout(() => tooLate.abort(new Error('draining is over')), latestMs - beganMs)
-  const until = AbortSignal.any([signal, window.worthless, tooLate.signal])
+  const limit = scope(signal, window.worthless)
+  const until = limit.signal
+  const timer = setTimeout(() => limit.abort(new Error('draining is over')), latestMs - beganMs)
+  let handedOver = false
   const task = { window: window.window, epoch: window.epoch, index, opened: window.opened, latestMs }
   try {
     for (let tries = 1; ; tries++) {
       try {
         const generated = await generate(shop, { task, clock, producer: instance, signal: until })
-        return { staging: stage(desk, window, index, generated, beganMs) }
+        handedOver = true
+        // The window's end still ends its rewarding.
+        return { staging: stage(desk, window, index, generated, beganMs).finally(limit.end) }
       } catch (error) {
         const patient = error instanceof EngineError && error.next === 'later' && tries < TRIES_PER_INDEX
         if (until.aborted || !patient) throw error
@@ -56,5 +60,6 @@ export async function work(desk: Desk, window: OpenWindow, shop: Workshop, index
     }
   } finally {
     clearTimeout(timer)
+    if (!handedOver) limit.end()
   }
 }

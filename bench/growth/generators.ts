@@ -56,7 +56,7 @@ serve(async (task: GeneratorsTask) => {
       await runGenerator(
         {
           ...{ broker, log, clock: systemClock, random: Math.random, instance, boot: String(process.pid), version: '' },
-          ...{ host: 'bench', gpus: [], lanes: 1, rollouts: openStore(broker, ROLLOUTS) },
+          ...{ host: 'bench', gpus: [], lanes: 1, rollouts: openStore(broker, ROLLOUTS), holes: 'keep' as const },
           checkpoint: async () => checkpoint,
           workshop,
           close: () => engine.close(),

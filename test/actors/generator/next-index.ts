@@ -2,6 +2,8 @@ import t from 'tap'
 import type { Desk } from '../../../actors/generator/desk.js'
 import { claimingAhead } from '../../../actors/generator/next-index.js'
 import type { OpenWindow } from '../../../actors/windows.js'
+import { LIST_GRACE_MS } from '../../../src/window/claim.js'
+import type { HolePolicy } from '../../../src/window/holes.js'
 
 // The clock is the test's: a group takes 10 s, draining ends at 60 s.
 
@@ -30,7 +32,7 @@ const windowOf = (window: number) =>
     timers: { claimsCloseMs: DRAIN_END_MS - GROUP_MS, drainEndMs: DRAIN_END_MS },
   }) as OpenWindow
 
-function scene(): Scene {
+function scene(holes: HolePolicy = 'keep'): Scene {
   let now = 0
   let refusal: Error | undefined
   let orphans = false
@@ -48,7 +50,7 @@ function scene(): Scene {
       }),
   }
   const desk = {
-    parts: { clock },
+    parts: { clock, holes },
     inFlight: { end: (_: OpenWindow, index: number) => ended.push(index) },
     pace: { groupMs: () => GROUP_MS },
     signal: new AbortController().signal,
@@ -115,6 +117,24 @@ await t.test('no index is claimed ahead for which there will be no time', async 
   ahead(window)
   await pass(5_000)
   t.same(taken, [0])
+})
+
+await t.test('where a hole cuts off the file there must be time for another generator to make it', async t => {
+  // Asked half way: then two groups must fit, and the grace after which an index that was given back is an orphan.
+  const latestMs = DRAIN_END_MS - 2 * GROUP_MS - LIST_GRACE_MS
+  for (const [holes, atMs, taken] of [
+    ['truncate', latestMs, [0, 1]],
+    ['truncate', latestMs + 1, [0]],
+    ['keep', latestMs + 1, [0, 1]],
+  ] as const) {
+    const of = scene(holes)
+    const window = windowOf(30)
+    await of.next(window)
+    await of.pass(atMs - GROUP_MS / 2)
+    of.ahead(window)
+    await of.pass(GROUP_MS / 2)
+    t.same(of.taken, taken, `${holes}, ${DRAIN_END_MS - atMs} ms before draining ends`)
+  }
 })
 
 await t.test(
