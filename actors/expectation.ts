@@ -19,7 +19,8 @@ export function expectationOf({
     randomness: opened.randomness,
     checkpointWindow: opened.checkpoint.window,
     modelName: opened.checkpoint.modelName,
-    // Metadata may carry none: then the engine's own is gone by what was computed of the files (generator/weights.ts).
+    // Metadata may carry none: then the engine's own is gone by what was computed of the files (generator/weights.ts), and
+    // a file's groups by the first of them (aggregator/write-file.ts).
     ...(opened.checkpoint.weightsHash === '' ? {} : { weightsHash: opened.checkpoint.weightsHash }),
     environment: opened.checkpoint.environment,
   }

@@ -35,7 +35,7 @@ export interface AssemblyResult {
 
 /** What is known of the window while its file is written. */
 export interface Gathering {
-  /** First staged group of an index. */
+  /** First staged group of an index, in the journal's order. */
   readonly staged: ReadonlyMap<number, Staged>
   /** Indices their generator has given up. */
   readonly burned: ReadonlySet<number>

@@ -34,7 +34,7 @@ export async function writeFile(
   const { clock, profile } = parts
   const holes = { window: window.window, epoch: window.epoch }
   const rehearsal = window.opened.checkpoint.modelName === 'rehearsal'
-  const gate = expectationOf({ ...holes, opened: window.opened })
+  let gate = expectationOf({ ...holes, opened: window.opened })
   const contiguous = parts.holes === 'truncate'
   const seconds = { read: 0, encode: 0, tail: 0 }
   const inFile: number[] = []
@@ -51,8 +51,23 @@ export async function writeFile(
     return taken
   }
 
+  /**
+   * Where the checkpoint's metadata carries no hash, what was staged first says which weights the file is of: in the journal's
+   * order, so that every attempt comes to the same, whatever was staged or dropped meanwhile.
+   */
+  const pinWeights = async () => {
+    if (gate.weightsHash !== undefined) return
+    for (const index of staged.keys()) {
+      const taken = await fetch(index)
+      if ('reason' in taken) continue
+      gate = { ...gate, weightsHash: taken.group.model.weightsHash }
+      return
+    }
+  }
+
   const append = async (index: number, following: readonly number[]) => {
     const reading = clock.now()
+    await pinWeights()
     const pending = fetch(index)
     for (const next of following.slice(0, READ_AHEAD)) if (staged.has(next)) void fetch(next)
     const taken = await pending

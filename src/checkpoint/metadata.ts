@@ -14,7 +14,7 @@ export type ThinkingMode = 'instructed' | 'native'
 export interface CheckpointMetadata {
   window: number
   modelName: string
-  /** '' when the metadata carries none. */
+  /** Lower-case; '' when the metadata carries none. */
   weightsHash: string
   environment: string
   environmentParams: Record<string, unknown>

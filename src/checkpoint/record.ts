@@ -27,7 +27,7 @@ export interface CheckpointFiles {
   manifest: CheckpointRecord['manifest']
   previousWindow: number | undefined
   anchorWindow: number | undefined
-  /** '' when the metadata carries none. */
+  /** Lower-case; '' when the metadata carries none. */
   weightsHash: string
 }
 
@@ -50,7 +50,8 @@ const shape = z.object({
   checkpoint_type: z.enum(['FULL', 'DELTA']).nullish(),
   prev_window: optionalWindow,
   anchor_window: optionalWindow,
-  weights_hash: z.string().nullish(),
+  // Compared with what engines and we compute: lower-case hex.
+  weights_hash: z.string().toLowerCase().nullish(),
   env_params: z.record(z.string(), z.unknown()).nullish(),
 })
 

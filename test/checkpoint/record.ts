@@ -4,7 +4,12 @@ import { join } from 'node:path'
 import t from 'tap'
 import { readCheckpoint } from '../../src/checkpoint/folder.js'
 import { parseGenerationParams } from '../../src/checkpoint/generation-params.js'
-import { CheckpointMetadataError, missingMetadata, parseCheckpointRecord } from '../../src/checkpoint/record.js'
+import {
+  CheckpointMetadataError,
+  missingMetadata,
+  parseCheckpointFiles,
+  parseCheckpointRecord,
+} from '../../src/checkpoint/record.js'
 import { FORK_V1, GRAIL_V5 } from '../../src/protocol/profile.js'
 
 const generation = { max_tokens: 2048, temperature: 0.7, top_p: 0.9, top_k: 50, repetition_penalty: 1 }
@@ -109,6 +114,9 @@ t.test('good metadata becomes a record', t => {
   })
   t.same([record.kind, record.previousWindow, record.anchorWindow], ['DELTA', 900, 900])
   t.same([...record.manifest], [['model.safetensors', 'ab'.repeat(32)]])
+  const shouted = { ...goodMetadata(), weights_hash: '1E4AFF6F4B11436C0021835D6AFCE82D' }
+  t.equal(parseCheckpointRecord(shouted, GRAIL_V5).metadata.weightsHash, record.metadata.weightsHash, 'in one spelling')
+  t.equal(parseCheckpointFiles(shouted, 'DELTA').weightsHash, record.metadata.weightsHash)
   const bare = {
     window: 0,
     file_manifest: {},
