@@ -151,7 +151,9 @@ export async function controllerParts(of: Composition): Promise<ControllerParts>
     stallMs: config.chain.stall_ms,
   })
   const { openTrainer } = await import('./trainer.js')
-  const trainer = config.checkpoint.source === 'trainer' && openTrainer(of.loaded, profile, asked => chain.link(asked))
+  const trainer =
+    config.checkpoint.source === 'trainer' &&
+    openTrainer(of.loaded, profile, question => question(asked => chain.link(asked)))
   const cap = Math.ceil(profile.uniqueCapPerWindow / GROUP_SIZE)
   return {
     ...common,

@@ -4,6 +4,7 @@ import { ChainError } from '../src/chain/chain-error.js'
 import type { Link } from '../src/chain/link.js'
 import { readCommitment, readHotkey } from '../src/chain/reads.js'
 import type { OpenBucket } from '../src/checkpoint/object-reader.js'
+import { scope } from '../src/checkpoint/scope.js'
 import { parseReadCommitment, type ReadCredentials } from '../src/protocol/read-credentials.js'
 import { type LoadedConfig, pathFrom } from './config/load.js'
 
@@ -18,22 +19,26 @@ const ASK_AGAIN_MS = 3_000
 /** Between two tries, ms, and up to as much again by chance. */
 const PAUSE_MS = 250
 
+/** Puts a question to the chain, over connections that `link` gives: they may be gone when it is answered. */
+export type AskChain = <T>(question: (link: (signal: AbortSignal) => Promise<Link>) => Promise<T>) => Promise<T>
+
 /**
  * The trainer's bucket, read with the credentials it has committed on chain: they are public there by design, and asked
  * for again whenever they are needed, as they may change. While the chain is away those of the last time are taken.
  * `checkpoint.trainer_folder` names a folder with the same layout instead, for rehearsals.
- * @param link a connection to the chain; asked only when the bucket is on chain
+ * @param chain asked only when the bucket is on chain
  */
 export function trainerBucket(
   { config, folder }: LoadedConfig,
-  link: (signal: AbortSignal) => Promise<Link>,
+  chain: AskChain,
   { askMs = ASK_MS, askAgainMs = ASK_AGAIN_MS }: { askMs?: number; askAgainMs?: number } = {},
 ): OpenBucket {
   const { trainer_folder } = config.checkpoint
   if (trainer_folder !== '') return async () => openBucket({ kind: 'dir', folder: pathFrom(folder, trainer_folder) })
   let known: ReadCredentials | undefined
-  return async () => {
-    const found = await ask(known ? askAgainMs : askMs).catch((error: unknown) => {
+  return async signal => {
+    const found = await ask(known ? askAgainMs : askMs, signal).catch((error: unknown) => {
+      signal.throwIfAborted()
       if (known) return known
       throw error
     })
@@ -50,9 +55,18 @@ export function trainerBucket(
     })
   }
 
-  async function ask(limitMs: number): Promise<ReadCredentials | string> {
-    const signal = AbortSignal.timeout(limitMs)
+  async function ask(limitMs: number, outer: AbortSignal): Promise<ReadCredentials | string> {
+    const limit = scope(outer, AbortSignal.timeout(limitMs))
+    try {
+      return await chain(link => insist(link, limit.signal))
+    } finally {
+      limit.end()
+    }
+  }
+
+  async function insist(link: (signal: AbortSignal) => Promise<Link>, signal: AbortSignal) {
     for (;;) {
+      signal.throwIfAborted()
       try {
         return await committed(await link(signal), config.chain.netuid, signal)
       } catch (error) {

@@ -2,6 +2,7 @@ import type { Store } from '../../nats/index.js'
 import type { Checkpoint } from '../../src/checkpoint/metadata.js'
 import type { HolePolicy } from '../../src/window/holes.js'
 import type { ActorParts } from '../actor.js'
+import type { CheckpointName } from '../controller/messages.js'
 import type { InFlight } from './in-flight.js'
 import type { Workshop } from './make-group.js'
 import type { Pace } from './pace.js'
@@ -25,12 +26,8 @@ export interface GeneratorParts extends ActorParts {
   rollouts: Store
   /** What becomes of a file with a hole: where that cuts it off, an index is not claimed too early. */
   holes: HolePolicy
-  /** The checkpoint of that window (undefined: whichever is at hand at the start), or a sentence why it is not to be had. */
-  checkpoint(
-    checkpointWindow: number | undefined,
-    signal: AbortSignal,
-    fetching: Fetching,
-  ): Promise<Checkpoint | string>
+  /** That checkpoint (undefined: whichever is at hand at the start), or a sentence why it is not to be had; another one of its window where that was published anew. */
+  checkpoint(wanted: CheckpointName | undefined, signal: AbortSignal, fetching: Fetching): Promise<Checkpoint | string>
   /** Starts the engine with a checkpoint, or swaps it: everything groups are made with. */
   workshop(checkpoint: Checkpoint, signal: AbortSignal): Promise<Workshop>
   /** Ends the engine and what it has started, also in the middle of a load. */

@@ -158,7 +158,7 @@ export function keepEquipment(
       const key = weightsKey(checkpoint)
       await changing
       if (left === epochOf(window)) return undefined
-      if (held?.key !== key) await change(checkpoint, () => parts.checkpoint(checkpoint.window, signal, fetching))
+      if (held?.key !== key) await change(checkpoint, () => parts.checkpoint(checkpoint, signal, fetching))
       if (changing !== undefined || held?.key !== key) return undefined
       if (trouble !== '') say('')
       return lend(held.shop)

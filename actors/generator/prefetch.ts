@@ -46,7 +46,7 @@ export function prefetchNext(
   let failures = { key: '', times: 0 }
 
   async function fetch(name: CheckpointName, key: string, until: AbortSignal): Promise<void> {
-    const found = await checkpoint(name.window, until, fetching)
+    const found = await checkpoint(name, until, fetching)
     if (typeof found === 'string') throw new Error(found)
     if (weightsKey(found.metadata) !== key)
       throw new Error(`the bucket has checkpoint ${weightsKey(found.metadata)} now, ${key} was to be fetched`)

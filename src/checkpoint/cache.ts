@@ -1,6 +1,6 @@
 import { mkdir, rename } from 'node:fs/promises'
 import type { CacheOptions, CacheProgress } from './cache-options.js'
-import { checkAgain, type Kept, lookAt } from './cached.js'
+import { asVerified, checkAgain, type Kept, lookAt, type Wanted } from './cached.js'
 import { CheckpointError, type CheckpointFault } from './checkpoint-error.js'
 import { deltaChain } from './delta-chain.js'
 import { diskFault } from './disk.js'
@@ -39,6 +39,8 @@ export interface CheckpointCache {
    * @throws CheckpointError, the bucket's error, or the signal's reason; nothing is half there then
    */
   ensure(checkpoint: TrainerCheckpoint, signal: AbortSignal): Promise<CachedCheckpoint>
+  /** A checkpoint that lies here as it was verified, without asking the bucket: for when that cannot be asked. */
+  atHand(wanted: Wanted): Promise<Checkpoint | undefined>
   /**
    * Removes what crashed processes left and checkpoints beyond age and size, least recently used first; never one of `keep`,
    * one in use on this host, or what a delta of `keep` will need. `ensure` does so itself after it has made one.
@@ -121,7 +123,7 @@ export function checkpointCache(options: CacheOptions): CheckpointCache {
 
   const obtain = async (published: PublishedCheckpoint, signal: AbortSignal): Promise<Kept> => {
     const { window, full, delta } = published
-    const bucket = await options.bucket()
+    const bucket = await options.bucket(signal)
     if (typeof bucket === 'string') throw new CheckpointError('no-bucket', bucket, 'later')
     const ways: (() => Promise<Kept>)[] = []
     if (full) ways.push(() => fromFull(published, full, bucket, signal))
@@ -257,6 +259,11 @@ export function checkpointCache(options: CacheOptions): CheckpointCache {
           tell({ kind: 'not-removed', why: error.message }),
         )
       return { metadata, folder: kept.folder, weightsHash: kept.seal.weightsHash }
+    },
+    async atHand(wanted) {
+      const found = await asVerified(folderOf(wanted.window), wanted, options.profile)
+      if (found) await touchSeal(found.folder, now())
+      return found
     },
     purge: keep => clean(keep, { maxBytes: options.maxBytes }),
   }

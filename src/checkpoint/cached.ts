@@ -1,3 +1,6 @@
+import type { Profile } from '../protocol/profile.js'
+import { readCheckpoint } from './folder.js'
+import type { Checkpoint, CheckpointMetadata } from './metadata.js'
 import type { PublishedCheckpoint } from './published.js'
 import { isUntouched, readSeal, recheck, type Seal } from './seal.js'
 
@@ -16,6 +19,25 @@ export async function lookAt(folder: string, published: PublishedCheckpoint): Pr
   const seal = await readSeal(folder)
   if (!seal || !isSame(seal, published)) return { state: 'useless' }
   return { state: (await isUntouched(folder, seal)) ? 'verified' : 'unsure', seal }
+}
+
+/** What tells a checkpoint that somebody else has looked up: these fields of its metadata. */
+export type Wanted = Pick<CheckpointMetadata, 'window' | 'modelName' | 'weightsHash' | 'environment'>
+
+/**
+ * The checkpoint in a cached folder by the folder's own word: of exactly these weights, as they were verified, with the
+ * metadata it was made with. undefined when it is another one, or would have to be read again.
+ */
+export async function asVerified(folder: string, wanted: Wanted, profile: Profile): Promise<Checkpoint | undefined> {
+  const seal = await readSeal(folder)
+  if (!seal || wanted.weightsHash === '' || seal.weightsHash !== wanted.weightsHash) return undefined
+  if (seal.window !== wanted.window || !(await isUntouched(folder, seal))) return undefined
+  const found = await readCheckpoint(folder, profile)
+  if (typeof found === 'string') return undefined
+  const { modelName, environment } = found.metadata
+  if (modelName !== wanted.modelName || environment !== wanted.environment) return undefined
+  // A FULL form's metadata need not carry the hash that its delta's does.
+  return { ...found, metadata: { ...found.metadata, weightsHash: seal.weightsHash }, weightsHash: seal.weightsHash }
 }
 
 /** Reads a cached checkpoint's files again. Returns what is damaged, undefined when nothing is. */

@@ -20,9 +20,9 @@ export interface ObjectReader {
 
 /**
  * Opens the trainer's bucket with the read credentials of its on-chain commitment, or says in a sentence why it cannot be
- * opened. Asked before every use: credentials may change.
+ * opened. Asked before every use: credentials may change. Rejects with the signal's reason when it aborts.
  */
-export type OpenBucket = () => Promise<ObjectReader | string>
+export type OpenBucket = (signal: AbortSignal) => Promise<ObjectReader | string>
 
 /** Most objects a trainer's checkpoints may consist of: retention leaves some twenty checkpoints of some thirty files. */
 const MAX_OBJECTS = 20_000

@@ -74,7 +74,7 @@ export function trainerSource(options: TrainerOptions): TrainerSource {
     signal: AbortSignal,
     question: (bucket: ObjectReader, signal: AbortSignal) => Promise<T>,
   ): Promise<T> => {
-    const bucket = await options.bucket()
+    const bucket = await options.bucket(signal)
     if (typeof bucket === 'string') throw new CheckpointError('no-bucket', bucket, 'later')
     return patiently(limited => question(bucket, limited), signal, PATIENCE_MS, options)
   }

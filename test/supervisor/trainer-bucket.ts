@@ -4,7 +4,9 @@ import t from 'tap'
 import { startDevChain } from '../../src/chain/dev/dev-chain.js'
 import { openChain } from '../../src/chain/polkadot.js'
 import { loadConfig } from '../../supervisor/config/load.js'
-import { trainerBucket } from '../../supervisor/trainer-bucket.js'
+import { chainPerAsk } from '../../supervisor/trainer.js'
+import { type AskChain, trainerBucket } from '../../supervisor/trainer-bucket.js'
+import { inTime, until } from '../helpers/nats-server.js'
 import { tcpProxy } from '../helpers/tcp-proxy.js'
 
 // Where the trainer's checkpoints are read: what uid 0 has committed, asked again each time, remembered while the chain is away.
@@ -24,9 +26,9 @@ t.test("the trainer's bucket is the one uid 0 has committed", async t => {
   })
   const file = join(t.testdir(), 'grail.toml')
   writeFileSync(file, '')
-  const open = trainerBucket(loadConfig(file, {}), chain.link, { askMs: 10_000, askAgainMs: 200 })
+  const open = trainerBucket(loadConfig(file, {}), ask => ask(chain.link), { askMs: 10_000, askAgainMs: 200 })
   const place = async () => {
-    const found = await open()
+    const found = await open(inTime())
     return typeof found === 'string' ? found : found.place
   }
 
@@ -65,9 +67,51 @@ t.test('a chain that is away for a moment is asked again, one that stays away is
     if (links++ === 0) found.close('a test')
     return found
   }
-  const found = await trainerBucket(loadConfig(file, {}), link, { askMs: 20_000 })()
+  const found = await trainerBucket(loadConfig(file, {}), ask => ask(link), { askMs: 20_000 })(inTime())
   t.type(found, 'object')
   t.ok(links > 1)
   await proxy.kill()
-  await t.rejects(trainerBucket(loadConfig(file, {}), chain.link, { askMs: 200 })(), { name: 'TimeoutError' })
+  await t.rejects(trainerBucket(loadConfig(file, {}), ask => ask(chain.link), { askMs: 200 })(inTime()), {
+    name: 'TimeoutError',
+  })
+})
+
+t.test('asked over connections of its own it leaves none open, and remembers what it was told', async t => {
+  const dev = await startDevChain({ register: [ALICE], commitments: { [ALICE]: credentials('a') } })
+  const proxy = await tcpProxy(dev.port)
+  t.teardown(async () => {
+    await proxy.close()
+    await dev.close()
+  })
+  const file = join(t.testdir(), 'grail.toml')
+  writeFileSync(file, `[chain]\nendpoints = ["ws://127.0.0.1:${proxy.port}"]\ngenesis = ""\n`)
+  const loaded = loadConfig(file, {})
+  const open = trainerBucket(loaded, chainPerAsk(loaded), { askMs: 20_000, askAgainMs: 200 })
+  t.type(await open(inTime()), 'object')
+  t.equal(proxy.accepted(), 1)
+  await until('the connection is closed', () => proxy.connections() === 0 || undefined)
+  await proxy.kill()
+  t.type(await open(inTime()), 'object', 'known, while the chain is away')
+})
+
+t.test('whoever puts the question down does not wait for the chain', async t => {
+  const file = join(t.testdir(), 'grail.toml')
+  // Nobody listens there.
+  writeFileSync(file, '[chain]\nendpoints = ["ws://127.0.0.1:1"]\ngenesis = ""\n')
+  const loaded = loadConfig(file, {})
+  const end = new AbortController()
+  let asked = () => {}
+  const isAsked = new Promise<void>(resolve => {
+    asked = resolve
+  })
+  const ask: AskChain = question => {
+    asked()
+    return chainPerAsk(loaded)(question)
+  }
+  // By itself it would give up after an hour.
+  const open = trainerBucket(loaded, ask, { askMs: 3_600_000 })
+  const refused = t.rejects(open(end.signal), /the prefetch was given up/)
+  await isAsked
+  end.abort(new Error('the prefetch was given up'))
+  await refused
 })

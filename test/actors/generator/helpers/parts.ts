@@ -126,10 +126,10 @@ export function outside(engine: { rehearsal: boolean } = { rehearsal: false }): 
       log,
       random: () => 0.5,
       close: async () => void it.done.push('close engine'),
-      async checkpoint(window, signal, fetching: Fetching) {
-        it.done.push(`fetch ${window} ${fetching.haste}`)
+      async checkpoint(wanted, signal, fetching: Fetching) {
+        it.done.push(`fetch ${wanted?.window} ${fetching.haste}`)
         it.signals.push(signal)
-        const answer = it.fetches.shift() ?? checkpointOf(window ?? 0)
+        const answer = it.fetches.shift() ?? checkpointOf(wanted?.window ?? 0)
         await it.beforeFetch()
         signal.throwIfAborted()
         if (answer instanceof Error) throw answer
