@@ -1,5 +1,9 @@
-/** An actor that has not ended this long after the first signal is ended: supervisord would kill it a little later. */
-const PATIENCE_MS = 15_000
+/**
+ * An actor that has not ended this long after the first signal is ended: supervisord would kill it a little later, and
+ * with it alone, not the process groups of its children. So these have to be gone by then: whatever a stop waits for has
+ * to add up to less (src/engine/server/options.ts, termMs).
+ */
+export const PATIENCE_MS = 15_000
 
 /**
  * The signal everything hangs on. The first SIGTERM or SIGINT aborts it, so that work is put down; the second one, or

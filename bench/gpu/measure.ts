@@ -88,14 +88,17 @@ function requestOf({ shape }: GpuRun, { metadata }: Checkpoint, seed: number): G
 async function repeated(
   verify: (request: VerifyRequest, signal: AbortSignal) => Promise<VerifyReply>,
   request: GroupRequest,
-  { completions }: GroupReply,
+  { completions, proofRows: rows }: GroupReply,
 ): Promise<number> {
   const { promptIds } = request
   const lengths = completions.map(({ completionIds }) => promptIds.length + completionIds.length)
   let exact = 0
   for (const [at, { completionIds, sketches, logprobs }] of completions.entries()) {
     const tokens = Int32Array.from([...promptIds, ...completionIds])
-    const again = await verify({ ...request, tokens, promptLength: promptIds.length, group: { lengths, at } }, never)
+    const again = await verify(
+      { ...request, tokens, promptLength: promptIds.length, group: { lengths, at, rows } },
+      never,
+    )
     const same = (a: ArrayLike<number>, b: ArrayLike<number>) =>
       a.length === b.length && Array.from(a).every((value, i) => Object.is(value, b[i]))
     if (same(again.sketches, sketches) && same(again.logprobs, logprobs)) exact++

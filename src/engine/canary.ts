@@ -55,7 +55,7 @@ export async function canary(engine: Engine, options: CanaryOptions, signal: Abo
       tokens.set(promptIds)
       tokens.set(completionIds, promptIds.length)
       const replay = await engine.verify(
-        { ...common, tokens, promptLength: promptIds.length, group: { lengths, at: i } },
+        { ...common, tokens, promptLength: promptIds.length, group: { lengths, at: i, rows: group.proofRows } },
         signal,
       )
       const at = difference(replay.sketches, sketches)

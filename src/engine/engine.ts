@@ -22,6 +22,8 @@ export interface GroupRequest {
 export interface GroupReply {
   model: ModelFacts
   completions: Completion[]
+  /** Sequences per forward of its proofs, for VerifyRequest.group; 1 where a proof depends on its own sequence alone. */
+  proofRows: number
   seconds: { generate: number; prove: number }
 }
 
@@ -35,11 +37,11 @@ export interface VerifyRequest {
   coefficients: Int8Array
   generation: GenerationParams
   /**
-   * Tokens (prompt and completion) of every sequence of its group, in the group's order, and which of them this one is.
-   * Numbers of a padded forward depend on its length in the last bits, so engines that prove several sequences at once
-   * are exact only when told it; others ignore it.
+   * Tokens (prompt and completion) of every sequence of its group, in the group's order, which of them this one is, and
+   * the group's proofRows. Numbers of a padded forward depend on its shape in the last bits, so engines that prove several
+   * sequences at once are exact only when told it; others ignore it.
    */
-  group?: { lengths: readonly number[]; at: number }
+  group?: { lengths: readonly number[]; at: number; rows: number }
 }
 
 export interface VerifyReply {

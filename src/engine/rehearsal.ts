@@ -133,7 +133,7 @@ export function rehearsalEngine(options: RehearsalOptions = {}): Engine {
         return { completionIds: ids, finish, ...prove(request, prompt, ids, model.eosTokenId) }
       })
       const seconds = { generate: (generatedMs - startedMs) / 1_000, prove: (clock.now() - generatedMs) / 1_000 }
-      return { model, completions, seconds }
+      return { model, completions, proofRows: 1, seconds }
     },
 
     async verify(request: VerifyRequest, signal: AbortSignal): Promise<VerifyReply> {

@@ -80,7 +80,8 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
   }
 
   function outOfMemory(line: string): void {
-    const limit = pace.outOfMemory()
+    const limit = pace.outOfMemory(Date.now())
+    if (limit === undefined) return
     generating.resize(limit)
     onLog(`${name} is out of memory: at most ${limit} groups at once from now on (${line})`)
   }
@@ -130,6 +131,7 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
     held = undefined
     refused = undefined
     agreed.forget()
+    pace.newCheckpoint()
     era.abort(new EngineError(`checkpoint ${metadata.window} was loaded while the group was being made`, 'never'))
     era = new AbortController()
     await mkdir(folders, { recursive: true })
@@ -204,11 +206,8 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
       const saturated = generating.taken() >= pace.limit()
       given.push(await seats.take(signal))
       giveBack()
-      pace.finished(
-        completions.reduce((sum, ids) => sum + ids.length, 0),
-        saturated,
-        generatedMs,
-      )
+      const tokens = completions.reduce((sum, ids) => sum + ids.length, 0)
+      pace.finished({ tokens, saturated, beganMs, endedMs: generatedMs })
       generating.resize(pace.limit())
       const reply = await provers.prove(request, completions, signal)
       if (reply.model.weightsHash !== model.facts.weightsHash)
@@ -216,12 +215,12 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
       return {
         model: model.facts,
         completions: reply.completions,
+        proofRows: reply.proofRows,
         seconds: { generate: (generatedMs - beganMs) / 1_000, prove: reply.seconds.prove },
       }
     } catch (error) {
       signal.throwIfAborted()
-      if (error instanceof EngineError && error.next === 'never' && /weights/.test(error.message))
-        refused = error.message
+      if (error instanceof OtherWeights) refused = error.message
       throw error
     } finally {
       clearTimeout(timer)

@@ -48,6 +48,7 @@ const dialects: Record<string, Dialect> = { sglang: sglangDialect, vllm: vllmDia
 /** The worker's proof of what it was given: these log-probabilities for every token. */
 const proofOf = (ids: readonly Int32Array[], logprob: number, weightsHash: string): GroupReply => ({
   model: { ...facts, weightsHash },
+  proofRows: 1,
   seconds: { generate: 0, prove: 0 },
   completions: ids.map(
     completionIds => ({ completionIds, logprobs: new Float32Array(completionIds.length).fill(logprob) }) as Completion,

@@ -26,6 +26,13 @@ t.test('two loads of which neither is worth anything alone', async t => {
     { name: 'EngineError', next: 'later', message: 'disk' },
     'what is no EngineError may pass',
   )
+  const sore = (signal: AbortSignal) =>
+    endless(signal).catch(() => Promise.reject(new EngineError('it went away', 'never')))
+  await t.rejects(
+    bothOrNone(sore, fails, never),
+    wrong,
+    'the one that is given up says something else: nobody hears it',
+  )
   const stopped = new AbortController()
   const both = bothOrNone(endless, endless, stopped.signal)
   stopped.abort(new Error('shutting down'))

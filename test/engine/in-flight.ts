@@ -4,12 +4,13 @@ import { groupsInFlight, type InFlight } from '../../src/engine/server/in-flight
 import { slots } from '../../src/engine/server/slots.js'
 
 /** Lets a server of this throughput (tokens/s by groups in flight) finish so many groups. @returns the limit at each */
-function serve(pace: InFlight, rate: (groups: number) => number, groups: number): number[] {
+function serve(pace: InFlight, rate: (groups: number) => number, groups: number, sinceMs = 0): number[] {
   const limits: number[] = []
-  let nowMs = 0
+  let nowMs = sinceMs
   for (let i = 0; i < groups; i++) {
+    const beganMs = nowMs
     nowMs += (16 * 500 * 1_000) / rate(pace.limit())
-    pace.finished(16 * 500, true, nowMs)
+    pace.finished({ tokens: 16 * 500, saturated: true, beganMs, endedMs: nowMs })
     limits.push(pace.limit())
   }
   return limits
@@ -52,16 +53,36 @@ t.test('how many groups are generated at once', async t => {
     'another checkpoint, whose groups are shorter: more again',
   )
 
-  const growing = groupsInFlight({ start: 5, most: 5 })
-  t.equal(growing.outOfMemory(), 2, 'out of memory: half as many')
-  const after = serve(growing, groups => 1_000 * groups, 6_000)
-  t.equal(Math.max(...after), 4, '… and never again as many as did not fit')
-  const alone = groupsInFlight({ start: 1, most: 1 })
-  t.equal(alone.outOfMemory(), 1, 'one group stays')
-
   const idle = groupsInFlight({ start: 2, most: 16 })
-  for (let i = 0; i < 500; i++) idle.finished(8_000, false, i * 1_000)
+  for (let i = 0; i < 500; i++)
+    idle.finished({ tokens: 8_000, saturated: false, beganMs: (i - 1) * 1_000, endedMs: i * 1_000 })
   t.equal(idle.limit(), 2, 'is not judged while callers keep fewer in flight')
+})
+
+t.test('groups in flight of a server that ran out of memory', async t => {
+  const growing = groupsInFlight({ start: 5, most: 5 })
+  t.equal(growing.outOfMemory(0), 2, 'are half as many')
+  t.equal(Math.max(...serve(growing, groups => 1_000 * groups, 6_000)), 4, '… and never again as many as did not fit')
+  growing.newCheckpoint()
+  const later = serve(growing, groups => 1_000 * groups, 6_000, 1e9)
+  t.equal(Math.max(...later), 5, '… until another checkpoint is loaded')
+  t.equal(groupsInFlight({ start: 1, most: 1 }).outOfMemory(0), 1, 'but one stays')
+
+  const told = groupsInFlight({ start: 16, most: 16 })
+  const finish = (beganMs: number): void =>
+    told.finished({ tokens: 8_000, saturated: true, beganMs, endedMs: beganMs + 20_000 })
+  t.equal(told.outOfMemory(1_000), 8)
+  t.same(
+    [1_000, 1_001, 30_000].map(ms => told.outOfMemory(ms)),
+    [undefined, undefined, undefined],
+    'one incident, told by every rank and every completion, counts once',
+  )
+  finish(500)
+  t.equal(told.outOfMemory(30_001), undefined, '… also when a group that began before it ends well')
+  finish(2_000)
+  t.equal(told.outOfMemory(30_002), 4, 'after a group of the lower limit it is another one')
+  t.equal(told.outOfMemory(90_001), undefined)
+  t.equal(told.outOfMemory(90_002), 2, '… and after a minute in which no group could be made')
 })
 
 t.test('places', async t => {

@@ -160,6 +160,8 @@ await t.test('sglang', { skip: workerPythonAbsent }, async t => {
       ['past-eos', 'never', /past EOS/],
       ['bad-id', 'never', /id 259, outside the vocabulary of 259/],
       ['not-a-number', 'never', /stopped by "NaN happened"/],
+      // A refusal of this request only, although it speaks of weights.
+      ['no-lora', 'never', /answered 400: .*LoRA weights/],
     ]
     for (const [trouble, next, message] of cases) {
       stand.set({ trouble: trouble! })
@@ -177,6 +179,8 @@ await t.test('sglang', { skip: workerPythonAbsent }, async t => {
     stand.set({})
     await log.line(/generator-0 is out of memory: at most 1 groups at once from now on/)
     t.ok(engine.inFlight!() < before, 'with fewer groups in flight from then on')
+    const told = log.all().filter(line => /is out of memory: at most/.test(line))
+    t.equal(told.length, 1, '… fewer once, however many completions it cost')
   })
 
   await t.test('a group nobody waits for', async t => {

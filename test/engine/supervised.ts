@@ -278,29 +278,41 @@ await t.test('what a killed run left behind', async t => {
   t.ok(await groupIsGone(left), 'the recorded one is ended, whole')
   t.notOk(existsSync(file))
 
-  const older = orphan()
-  t.teardown(async () => (await groupIsGone(older)) || process.kill(-older, 'SIGKILL'))
-  let holders = new Set([older])
-  const asked = watchedLog()
-  const again = await fixture(t, {
-    gpuProcesses: async () => {
-      asked.onLog('asked')
-      return holders
-    },
-  })
-  await recordGroup(again.record, older)
-  const found = JSON.parse(await readFile(again.record, 'utf8')) as typeof record
-  await writeFile(again.record, JSON.stringify({ ...found, owner: { pid: found.owner.pid, startTicks: 1 } }))
-  const starting = again.server.start(again.launch, never)
-  await asked.line(/asked/)
-  await asked.line(/asked/)
-  t.ok(await groupIsGone(older), 'before a server of its name is started')
-  t.notOk(
-    again.log.all().some(line => SCHEDULER.test(line)),
-    'which waits until the driver has its memory back',
-  )
-  holders = new Set()
-  await starting
+  /** A server whose start finds an orphan of its name, and waits for its memory until `free` is called. */
+  async function afterOrphan(signal: AbortSignal) {
+    const older = orphan()
+    t.teardown(async () => (await groupIsGone(older)) || process.kill(-older, 'SIGKILL'))
+    const holders = new Set([older])
+    const asked = watchedLog()
+    const again = await fixture(t, {
+      gpuProcesses: async () => {
+        asked.onLog('asked')
+        return holders
+      },
+    })
+    await recordGroup(again.record, older)
+    const found = JSON.parse(await readFile(again.record, 'utf8')) as typeof record
+    await writeFile(again.record, JSON.stringify({ ...found, owner: { pid: found.owner.pid, startTicks: 1 } }))
+    const starting = again.server.start(again.launch, signal)
+    starting.catch(() => {})
+    await asked.line(/asked/)
+    await asked.line(/asked/)
+    t.ok(await groupIsGone(older), 'before a server of its name is started')
+    const started = () => again.log.all().some(line => SCHEDULER.test(line))
+    return { starting, started, server: again.server, free: () => holders.clear() }
+  }
+  const again = await afterOrphan(never)
+  t.notOk(again.started(), 'which waits until the driver has its memory back')
+  again.free()
+  await again.starting
+
+  const stopped = new AbortController()
+  const unwanted = await afterOrphan(stopped.signal)
+  stopped.abort(new Error('shutting down'))
+  unwanted.free()
+  await t.rejects(unwanted.starting, /shutting down/, 'a start nobody waits for any more by then')
+  t.notOk(unwanted.started(), 'is none')
+  t.equal(unwanted.server.state().state, 'stopped')
 })
 
 await t.test('a server somebody else started', async t => {

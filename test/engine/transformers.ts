@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Checkpoint } from '../../src/checkpoint/metadata.js'
-import type { GroupRequest } from '../../src/engine/engine.js'
+import { canary } from '../../src/engine/canary.js'
+import type { Engine, GroupRequest } from '../../src/engine/engine.js'
 import { call } from '../../src/engine/transformers/call.js'
 import { startWorker } from '../../src/engine/transformers/child.js'
 import { Facts, Group, groupBody, Health, weightsBody } from '../../src/engine/transformers/wire.js'
@@ -282,7 +283,7 @@ await t.test('several sequences per forward', { skip: workerPythonAbsent }, asyn
     'which do not happen to be in the order they are proved in',
   )
   for (const [i, tokens] of sequences.entries()) {
-    const place = { ...ask(), tokens, promptLength: 50, group: { lengths, at: i } }
+    const place = { ...ask(), tokens, promptLength: 50, group: { lengths, at: i, rows: group.proofRows } }
     const { sketches, logprobs } = await engine.verify(place, never)
     t.same(
       [sketches, logprobs],
@@ -290,6 +291,16 @@ await t.test('several sequences per forward', { skip: workerPythonAbsent }, asyn
       `replay ${i} is exact`,
     )
   }
+  const rows = new Set<number | undefined>()
+  const watched: Engine = {
+    ...engine,
+    verify(request, signal) {
+      rows.add(request.group?.rows)
+      return engine.verify(request, signal)
+    },
+  }
+  t.match(await canary(watched, { ...ask(), profile: GRAIL_V5 }, never), { ok: true }, 'the canary sings')
+  t.same([...rows], [6], '… asking for each replay in the shape of the proof')
 })
 
 await t.test('a worker that cannot start', async t => {

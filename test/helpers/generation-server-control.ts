@@ -5,7 +5,16 @@ import { packageRoot } from '../../src/package-root.js'
 
 /** What goes wrong at the server that stands in for a real one. */
 export interface ServerControl {
-  trouble?: 'garbage' | 'out-of-memory' | 'hold' | 'early' | 'past-eos' | 'bad-id' | 'not-a-number' | 'no-ids'
+  trouble?:
+    | 'garbage'
+    | 'out-of-memory'
+    | 'hold'
+    | 'early'
+    | 'past-eos'
+    | 'bad-id'
+    | 'not-a-number'
+    | 'no-ids'
+    | 'no-lora'
   /** Also with generations of one or two tokens, as health checks are. */
   probes?: boolean
   start?: 'waits' | 'crashes'

@@ -96,6 +96,7 @@ function complete(asked: Asked): { ids: number[]; logprobs: number[] } {
   if (asked.maxTokens <= 2 && !probes) return made
   if (trouble === 'out-of-memory')
     throw new Refused(500, 'CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.15 GiB')
+  if (trouble === 'no-lora') throw new Refused(400, 'LoRA weights are not loaded')
   if (trouble === 'early') return { ids: [5, 6, 7], logprobs: [-1, -1, -1] }
   if (trouble === 'past-eos') return { ids: [2, ...Array(asked.maxTokens - 1).fill(5)], logprobs: made.logprobs }
   if (trouble === 'bad-id') return { ids: Array(asked.maxTokens).fill(259), logprobs: made.logprobs }

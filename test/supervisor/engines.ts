@@ -2,10 +2,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import { LIMITS } from '../../src/engine/server/options.js'
 import { GRAIL_V5 } from '../../src/protocol/profile.js'
 import { loadConfig } from '../../supervisor/config/load.js'
 import { engineOf, lanesOf, servedOptions } from '../../supervisor/engines.js'
 import { openLog } from '../../supervisor/log.js'
+import { PATIENCE_MS } from '../../supervisor/shutdown.js'
 
 // What the inventory's cards come to for a generator's server and its proof workers.
 
@@ -86,6 +88,11 @@ t.test('what cannot be', async t => {
   )
   const spread = circumstances('[engine]\nname = "transformers"\n[[hosts]]\nname = "a"\npreset = "14b"')
   t.equal((await engineOf(spread.loaded, spread.of)).name, 'transformers', 'but may be spread over several cards')
+})
+
+t.test('a server that ignores SIGTERM is killed well before its actor is', async t => {
+  const spareMs = 5_000
+  t.ok(LIMITS.termMs + spareMs <= PATIENCE_MS, `${LIMITS.termMs} ms of ${PATIENCE_MS} ms`)
 })
 
 t.test('groups in flight', async t => {

@@ -2,10 +2,18 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import type { GroupRequest } from '../../src/engine/engine.js'
+import type { GroupReply, GroupRequest } from '../../src/engine/engine.js'
 import { call } from '../../src/engine/transformers/call.js'
 import { startWorker } from '../../src/engine/transformers/child.js'
-import { Facts, Group, groupBody, proveBody, weightsBody } from '../../src/engine/transformers/wire.js'
+import {
+  Facts,
+  Group,
+  groupBody,
+  Proof,
+  proveBody,
+  verifyBody,
+  weightsBody,
+} from '../../src/engine/transformers/wire.js'
 import { GRAIL_V5 } from '../../src/protocol/profile.js'
 import { runWorkerPython, workerPython, workerPythonAbsent } from '../helpers/worker-python.js'
 
@@ -16,7 +24,8 @@ await t.test('proofs of completions that another program made', { skip: workerPy
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   const checkpoint = join(folder, 'tiny')
   await runWorkerPython('tiny_checkpoint.py', checkpoint, '3')
-  const generation = { maxTokens: 60, temperature: 1.5, topP: 1, topK: 0, repetitionPenalty: 1.1 }
+  // Long enough that, of 16 completions, one meets EOS before: once in some 200 tokens.
+  const generation = { maxTokens: 200, temperature: 1.5, topP: 1, topK: 0, repetitionPenalty: 1.1 }
   const metadata = { window: 30, modelName: 'tiny', weightsHash: '', environment: 'gsm8k', environmentParams: {} }
   const request: GroupRequest = {
     profile: 'grail-v5',
@@ -30,6 +39,7 @@ await t.test('proofs of completions that another program made', { skip: workerPy
   }
   const limits = { timeoutMs: 120_000, signal: new AbortController().signal }
 
+  const provedEarlier: GroupReply[] = []
   // One sequence per forward, and several with padding: both ways through the prover.
   for (const proofRows of [1, 6]) {
     const worker = await startWorker(
@@ -53,6 +63,19 @@ await t.test('proofs of completions that another program made', { skip: workerPy
     )
     t.strictSame(proved.model, facts, 'and say which weights proved them')
     t.equal(proved.seconds.generate, 0, 'nothing was generated')
+    t.same([proved.proofRows, group.proofRows], [proofRows, proofRows], 'and how many were proved at once')
+
+    provedEarlier.push(proved)
+    for (const { completions, proofRows: rows } of provedEarlier) {
+      const sequences = completions.map(one => Int32Array.from([...request.promptIds, ...one.completionIds]))
+      const lengths = sequences.map(({ length }) => length)
+      for (const [at, tokens] of sequences.entries()) {
+        const asked = { ...request, tokens, promptLength: request.promptIds.length, group: { lengths, at, rows } }
+        const again = await call(worker, 'POST', '/v1/verify', verifyBody(asked), Proof, limits)
+        const { sketches, logprobs } = completions[at]!
+        t.same([again.sketches, again.logprobs], [sketches, logprobs], `${rows} rows: number ${at} is repeated exactly`)
+      }
+    }
 
     const cases: [
       title: string,

@@ -129,7 +129,7 @@ completions = sample_group(loaded, prompt, 16, sampling(max_tokens=60, temperatu
 sequences = [prompt + c for c in completions]
 settings = ProofSettings(buckets=8, initial_steps=50)
 asked = sampling(temperature=0.7, repetition_penalty=1.2)
-single = Prover(settings, 1).prove(loaded, sequences, len(prompt), coefficients, asked, nothing)
+single, _ = Prover(settings, 1).prove(loaded, sequences, len(prompt), coefficients, asked, nothing)
 for sequence, proof in list(zip(sequences, single))[:4]:
     raw = plain_logits(sequence)
     steps = range(len(prompt), len(sequence))
@@ -166,7 +166,7 @@ say("equally long ones keep their order", plan_batches([7, 9, 7, 7], 2) == [Batc
 say("a sequence alone is not padded", plan_batches([7, 9], 1) == [Batch([1], 9), Batch([0], 7)])
 
 batched = Prover(settings, 5)
-rows5 = batched.prove(loaded, sequences, len(prompt), coefficients, asked, nothing)
+rows5, used = batched.prove(loaded, sequences, len(prompt), coefficients, asked, nothing)
 say(
     "padding leaves log-probabilities as they are, but for rounding",
     all(torch.allclose(a.logprobs, b.logprobs, atol=1e-4) for a, b in zip(single, rows5)),
@@ -177,22 +177,25 @@ say(
 )
 
 
+say("a group's proofs say how many rows they were made with", used == 5)
+
+
 def same(a: Proof, b: Proof) -> bool:
     return torch.equal(a.sketches, b.sketches) and torch.equal(a.logprobs, b.logprobs) and a.dist == b.dist
 
 
 # All of them: the longest, which needs no padding, the ones at the border of two batches, and those of a batch filled up.
 for at, sequence in enumerate(sequences):
-    again = batched.replay(loaded, sequence, len(prompt), coefficients, asked, Place(lengths, at))
+    again = batched.replay(loaded, sequence, len(prompt), coefficients, asked, Place(lengths, at, used))
     say("a replay of a batched proof is exact when told its place in the group", same(again, rows5[at]))
 for rows in (1, 5):
     prover = Prover(settings, rows)
-    alone = prover.prove(loaded, sequences[:1], len(prompt), coefficients, asked, nothing)[0]
+    alone = prover.prove(loaded, sequences[:1], len(prompt), coefficients, asked, nothing)[0][0]
     say(
         "without a place a sequence is a group of its own",
         same(prover.replay(loaded, sequences[0], len(prompt), coefficients, asked), alone),
     )
-for place in (Place(lengths, 16), Place(lengths, -1), Place([1], 0)):
+for place in (Place(lengths, 16, 5), Place(lengths, -1, 5), Place([1], 0, 5), Place(lengths, 0, 0)):
     try:
         batched.replay(loaded, sequences[0], len(prompt), coefficients, asked, place)
         refused = False
@@ -202,21 +205,22 @@ for place in (Place(lengths, 16), Place(lengths, -1), Place([1], 0)):
 
 
 class Crowded(Prover):
-    """A prover on a GPU with room for four sequences."""
+    """A prover on a GPU with room for a few sequences."""
 
+    room = 4
     shapes: list[tuple[int, int]] = []
 
-    def _hidden(self, loaded, batch, length):  # type: ignore[no-untyped-def]
-        if self.rows > 4:
+    def _hidden(self, loaded, batch, rows, length):  # type: ignore[no-untyped-def]
+        if rows > self.room:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        self.shapes.append((len(batch), length))
-        return super()._hidden(loaded, batch, length)
+        self.shapes.append((rows, length))
+        return super()._hidden(loaded, batch, rows, length)
 
 
 said: list[str] = []
 crowded = Crowded(settings, 16, said.append)
-halved = crowded.prove(loaded, sequences, len(prompt), coefficients, asked, nothing)
-say("out of memory halves the rows until they fit, for good", crowded.rows == 4 and len(halved) == 16)
+halved, used = crowded.prove(loaded, sequences, len(prompt), coefficients, asked, nothing)
+say("out of memory halves the rows until they fit, for good", crowded.rows == 4 and used == 4)
 say("and says so", [line.split(": ")[1] for line in said] == [f"{n} rows per proof from now on" for n in (8, 4)])
 say("the whole group is proved in batches of one plan", crowded.shapes == [
     (4, batch.length) for batch in plan_batches(lengths, 4)
@@ -225,14 +229,36 @@ say(
     "halved batches give the same proofs",
     all(torch.allclose(a.logprobs, b.logprobs, atol=1e-4) for a, b in zip(single, halved)),
 )
-again = crowded.replay(loaded, sequences[3], len(prompt), coefficients, asked, Place(lengths, 3))
-say("and are replayed exactly", same(again, halved[3]))
+batch_of_3 = next(b for b in plan_batches(lengths, 4) if 3 in b.members)
+
+
+class Roomy(Crowded):
+    """Another worker, whose GPU has room for a whole group."""
+
+    room = 16
+
+
+for prover in (crowded, Roomy(settings, 16), Roomy(settings, 1)):
+    prover.shapes.clear()
+    again = prover.replay(loaded, sequences[3], len(prompt), coefficients, asked, Place(lengths, 3, used))
+    say(
+        "and are replayed exactly, in the same shape, whatever the worker that replays proves with",
+        same(again, halved[3]) and prover.shapes == [(4, batch_of_3.length)],
+    )
+crowded.shapes.clear()
+try:
+    crowded.replay(loaded, sequences[3], len(prompt), coefficients, asked, Place(lengths, 3, 5))
+    refused = False
+except Refusal as refusal:
+    refused = refusal.next == "later" and "5 rows: another shape would not repeat it" in str(refusal)
+say("a replay that does not fit is refused, not made in another shape", refused and crowded.shapes == [])
+say("and leaves the rows of the next proof as they are", crowded.rows == 4)
 
 
 class Hopeless(Prover):
     """A prover on a GPU that has no room at all."""
 
-    def _hidden(self, loaded, batch, length):  # type: ignore[no-untyped-def]
+    def _hidden(self, loaded, batch, rows, length):  # type: ignore[no-untyped-def]
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
 

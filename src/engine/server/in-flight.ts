@@ -1,10 +1,24 @@
+/** A group whose completions are there; times in ms, of one clock. */
+export interface GeneratedGroup {
+  tokens: number
+  /** Were as many groups being generated as the limit allows? */
+  saturated: boolean
+  beganMs: number
+  endedMs: number
+}
+
 /** How many groups are generated at once: measured, not only set. */
 export interface InFlight {
   limit(): number
-  /** A group was generated. `saturated`: were as many groups being generated as the limit allows? */
-  finished(tokens: number, saturated: boolean, nowMs: number): void
-  /** The server ran out of memory: half as many from now on, and never that many again. @returns the new limit */
-  outOfMemory(): number
+  finished(group: GeneratedGroup): void
+  /**
+   * The server ran out of memory: half as many from now on, and with this checkpoint never that many again. One incident
+   * is told many times, by every rank of the server and by every completion it costs: only the first time counts.
+   * @returns the new limit; undefined when the incident is known
+   */
+  outOfMemory(nowMs: number): number | undefined
+  /** Another checkpoint: what did not fit may fit now, since its groups may be shorter. */
+  newCheckpoint(): void
 }
 
 /** A higher limit has to bring this much more throughput, or it is taken back: every group more waits longer. */
@@ -20,6 +34,11 @@ const FEWEST_MEASURED = 12
 const FIRST_HOLD = 10
 /** A trial that comes to nothing costs some throughput, so each waits twice as long as the one before, up to this. */
 const LONGEST_HOLD = 80
+/**
+ * An incident is over when a group that began after it has been generated, or after this long, if none ever is: every rank
+ * of the server writes its trace, and every completion is tried again, within seconds.
+ */
+const INCIDENT_MS = 60_000
 
 /**
  * Climbs from `start` towards `most` as long as more groups in flight give more tokens per second, and back to a lower
@@ -28,7 +47,12 @@ const LONGEST_HOLD = 80
 export function groupsInFlight({ start, most }: { start: number; most: number }): InFlight {
   let limit = Math.max(1, Math.min(start, most))
   let ceiling = Math.max(1, most)
-  /** What is given up again if the trial that is running comes to nothing. */
+  /** Of the incident that is not over yet. */
+  let incidentMs: number | undefined
+  /**
+   * While a trial is running: the limit to go back to if it comes to nothing, and the tokens per ms it is compared with.
+   * These are what the limit gave, or on the way down the most that any step since the first one gave.
+   */
   let before: { limit: number; rate: number } | undefined
   let up = true
   let hold = 0
@@ -79,7 +103,8 @@ export function groupsInFlight({ start, most }: { start: number; most: number })
   return {
     limit: () => limit,
 
-    finished(tokens, saturated, nowMs) {
+    finished({ tokens, saturated, beganMs, endedMs }) {
+      if (incidentMs !== undefined && beganMs > incidentMs) incidentMs = undefined
       if (!saturated) {
         measured = undefined
         return
@@ -89,17 +114,19 @@ export function groupsInFlight({ start, most }: { start: number; most: number })
         return
       }
       if (!measured) {
-        measured = { groups: 0, tokens: 0, sinceMs: nowMs }
+        measured = { groups: 0, tokens: 0, sinceMs: endedMs }
         return
       }
       measured.groups++
       measured.tokens += tokens
-      const elapsedMs = nowMs - measured.sinceMs
+      const elapsedMs = endedMs - measured.sinceMs
       if (measured.groups >= Math.max(FEWEST_MEASURED, ROUNDS * limit) && elapsedMs > 0)
         judge(measured.tokens / elapsedMs)
     },
 
-    outOfMemory() {
+    outOfMemory(nowMs) {
+      if (incidentMs !== undefined && nowMs - incidentMs < INCIDENT_MS) return undefined
+      incidentMs = nowMs
       ceiling = Math.max(1, limit - 1)
       before = undefined
       up = true
@@ -107,6 +134,10 @@ export function groupsInFlight({ start, most }: { start: number; most: number })
       nextHold = FIRST_HOLD
       change(Math.max(1, Math.floor(limit / 2)))
       return limit
+    },
+
+    newCheckpoint() {
+      ceiling = Math.max(1, most)
     },
   }
 }

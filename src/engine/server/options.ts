@@ -48,7 +48,7 @@ export interface ServedLimits {
   healthMs: number
   /** For one completion (one-covenant/grail backends/sglang.py allows 300 s, 54d6342). */
   completionMs: number
-  /** How long the server may take to end after SIGTERM. */
+  /** How long the server may take to end after SIGTERM, before SIGKILL. */
   termMs: number
   crashBudget: { crashes: number; withinMs: number }
   /** Wait before the second attempt at a completion; doubled before the third. */
@@ -60,7 +60,9 @@ export const LIMITS: ServedLimits = {
   healthEveryMs: 15_000,
   healthMs: 60_000,
   completionMs: 300_000,
-  termMs: 15_000,
+  // A server in good health ends within seconds. An actor has 15 s to end itself, and a server that is not killed before
+  // that lives on with the GPU's memory: half of it leaves time for what the actor was at, and for the kernel.
+  termMs: 8_000,
   crashBudget: { crashes: 5, withinMs: 1_800_000 },
   retryMs: 1_000,
 }

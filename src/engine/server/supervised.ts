@@ -209,6 +209,8 @@ export function superviseServer(options: SupervisedOptions): GenerationServer {
       await stop()
       signal.throwIfAborted()
       await memoryFreed(await endOrphans(record, { termMs, onLog }), memory)
+      // Nobody was told of an abort meanwhile.
+      signal.throwIfAborted()
       launch = next
       const control = new AbortController()
       const mine: { control: AbortController; done: Promise<void> } = { control, done: Promise.resolve() }

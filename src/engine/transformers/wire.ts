@@ -58,8 +58,20 @@ const Rollout = z.object({ ...proof, completion_ids: int32, finish: z.enum(['eos
   }),
 )
 export const Group = z
-  .object({ ...facts, rollouts: z.array(Rollout), timings: z.object({ generate: z.number(), prove: z.number() }) })
-  .transform((g): GroupReply => ({ model: Facts.parse(g), completions: g.rollouts, seconds: g.timings }))
+  .object({
+    ...facts,
+    rollouts: z.array(Rollout),
+    proof_rows: z.int().positive(),
+    timings: z.object({ generate: z.number(), prove: z.number() }),
+  })
+  .transform(
+    (g): GroupReply => ({
+      model: Facts.parse(g),
+      completions: g.rollouts,
+      proofRows: g.proof_rows,
+      seconds: g.timings,
+    }),
+  )
 
 export const Health = z.object({ busy: z.boolean(), seconds: z.number().optional() })
 
@@ -105,6 +117,7 @@ export function verifyBody(request: VerifyRequest): Record<string, unknown> {
     generation_params: generation(request.generation),
     group_lengths: raw(Int32Array.from(request.group?.lengths ?? [])),
     group_at: request.group?.at ?? 0,
+    group_rows: request.group?.rows ?? 0,
   }
 }
 

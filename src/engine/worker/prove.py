@@ -9,12 +9,15 @@ With rows = 1, the default on CPUs, every sequence has a forward of its own leng
 anything else. With more rows a group's sequences are sorted by length and proved in batches (plan_batches): each batch has
 exactly `rows` rows, short ones being filled up by repetition, and is padded to its own longest sequence and one token
 more. Sorting moves a sequence to another shape, so it has to be repeatable: the plan depends on the group's lengths and on
-`rows` alone, and a replay, told the lengths and its place among them, makes the same plan and gets the same shape. The
-one token more sees to it that every batch has padding: without any, transformers leaves the mask out and another kernel
+`rows` alone, and a replay, told both and its place in the group, makes the same plan and gets the same shape. The one
+token more sees to it that every batch has padding: without any, transformers leaves the mask out and another kernel
 runs, so the longest sequence, replayed alone, need not get the bits it got among shorter ones (not seen on a CPU).
 
-A GPU out of memory halves the rows for good and the whole group is proved again, so replays after it repeat what was
-proved. The longest batch goes first: if one does not fit it is that one, before the others are done in vain.
+A GPU out of memory halves this worker's rows for good, and the whole group is proved again with fewer: a group's proofs
+all have one number of rows, which the answer tells. A replay takes that number, whatever this worker proves with now,
+since another worker may have proved the group, or this one before it ran out of memory; where it does not fit, the
+replay is refused rather than made in another shape. The longest batch of a group goes first: if one does not fit it is
+that one, before the others are done in vain.
 """
 
 from __future__ import annotations
@@ -88,11 +91,14 @@ class Place:
     #: Tokens of every sequence of its group, in the group's order.
     lengths: list[int]
     at: int
+    #: Rows of the batches its group was proved in.
+    rows: int
 
 
 class Prover:
     def __init__(self, settings: ProofSettings, rows: int, say: Callable[[str], None] = lambda _: None) -> None:
         self.settings = settings
+        #: Of the next proof; only ever becomes less.
         self.rows = rows
         self.say = say
 
@@ -104,16 +110,16 @@ class Prover:
         coefficients: list[int],
         sampling: Sampling,
         checkpoint: Callable[[], None],
-    ) -> list[Proof]:
-        """Proofs of a group, in the order of its sequences, whatever order they are proved in."""
+    ) -> tuple[list[Proof], int]:
+        """Proofs of a group, in the order of its sequences, and the rows of the batches they were made in."""
         lengths = [len(sequence) for sequence in sequences]
 
-        def attempt() -> list[Proof]:
+        def attempt(rows: int) -> list[Proof]:
             proofs: dict[int, Proof] = {}
-            for batch in plan_batches(lengths, self.rows):
+            for batch in plan_batches(lengths, rows):
                 checkpoint()
                 members = [sequences[index] for index in batch.members]
-                made = self._batch(loaded, members, batch.length, prompt_length, coefficients, sampling)
+                made = self._batch(loaded, members, rows, batch.length, prompt_length, coefficients, sampling)
                 proofs.update(zip(batch.members, made, strict=True))
             return [proofs[index] for index in range(len(sequences))]
 
@@ -133,17 +139,31 @@ class Prover:
         if not 0 <= at < len(lengths) or lengths[at] != len(sequence):
             raise Refusal(f"a sequence of {len(sequence)} tokens is not number {at} of a group of {lengths}", "never")
 
-        def attempt() -> list[Proof]:
-            batch = next(batch for batch in plan_batches(lengths, self.rows) if at in batch.members)
-            return self._batch(loaded, [sequence], batch.length, prompt_length, coefficients, sampling)
+        def attempt(rows: int) -> list[Proof]:
+            batch = next(batch for batch in plan_batches(lengths, rows) if at in batch.members)
+            return self._batch(loaded, [sequence], rows, batch.length, prompt_length, coefficients, sampling)
 
-        return self._fitting(loaded, len(sequence), attempt)[0]
+        if place is None:
+            return self._fitting(loaded, len(sequence), attempt)[0][0]
+        if place.rows < 1:
+            raise Refusal(f"a group cannot have been proved {place.rows} rows at once", "never")
+        try:
+            return attempt(place.rows)[0]
+        except torch.cuda.OutOfMemoryError as error:
+            # Another worker may have the room for it, or this one when its GPU's memory is free again.
+            raise Refusal(
+                f"out of GPU memory replaying a sequence of {len(sequence)} tokens in the shape it was proved in, "
+                f"{place.rows} rows: another shape would not repeat it",
+                "later",
+            ) from error
 
-    def _fitting(self, loaded: Loaded, longest: int, attempt: Callable[[], list[Proof]]) -> list[Proof]:
-        """Tries with ever fewer rows until the GPU's memory suffices."""
+    def _fitting(
+        self, loaded: Loaded, longest: int, attempt: Callable[[int], list[Proof]]
+    ) -> tuple[list[Proof], int]:
+        """Tries with ever fewer rows until the GPU's memory suffices: the proofs, and the rows that did."""
         while True:
             try:
-                return attempt()
+                return attempt(self.rows), self.rows
             except torch.cuda.OutOfMemoryError as error:
                 if self.rows == 1:
                     raise Refusal(f"out of GPU memory proving one sequence of {longest} tokens", "never") from error
@@ -158,21 +178,22 @@ class Prover:
         self,
         loaded: Loaded,
         batch: list[list[int]],
+        rows: int,
         length: int,
         prompt_length: int,
         coefficients: list[int],
         sampling: Sampling,
     ) -> list[Proof]:
-        hidden = self._hidden(loaded, batch, length)
+        hidden = self._hidden(loaded, batch, rows, length)
         weights = torch.tensor(coefficients, device=hidden.device)
         return [
             self._proof(loaded, hidden[row, : len(sequence)], sequence, prompt_length, weights, sampling)
             for row, sequence in enumerate(batch)
         ]
 
-    def _hidden(self, loaded: Loaded, batch: list[list[int]], length: int) -> Tensor:
+    def _hidden(self, loaded: Loaded, batch: list[list[int]], rows: int, length: int) -> Tensor:
         """Last hidden states [rows, length, d] after the final norm."""
-        filled = batch + [batch[-1]] * (self.rows - len(batch))
+        filled = batch + [batch[-1]] * (rows - len(batch))
         ids = torch.full((len(filled), length), loaded.pad_token_id, dtype=torch.long)
         mask = torch.zeros((len(filled), length), dtype=torch.long)
         for row, sequence in enumerate(filled):

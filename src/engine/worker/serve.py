@@ -105,9 +105,9 @@ class Worker:
             started = time.monotonic()
             completions = self.sampler.sample(loaded, prompt, request["group_size"], sampling, on_time)
             generated = time.monotonic()
-            rollouts = self._proved(loaded, request, prompt, completions, sampling, on_time)
+            proved = self._proved(loaded, request, prompt, completions, sampling, on_time)
             timings = {"generate": generated - started, "prove": time.monotonic() - generated}
-            return {"rollouts": rollouts, "timings": timings, **loaded.facts.wire()}
+            return {**proved, "timings": timings, **loaded.facts.wire()}
 
     def prove(self, request: Json, checkpoint: Checkpoint) -> dict[str, Any]:
         """Proofs of completions that another program generated: the same as /v1/group's from there on."""
@@ -135,9 +135,9 @@ class Worker:
                     "never",
                 )
             started = time.monotonic()
-            rollouts = self._proved(loaded, request, prompt, completions, sampling, on_time)
+            proved = self._proved(loaded, request, prompt, completions, sampling, on_time)
             timings = {"generate": 0.0, "prove": time.monotonic() - started}
-            return {"rollouts": rollouts, "timings": timings, **loaded.facts.wire()}
+            return {**proved, "timings": timings, **loaded.facts.wire()}
 
     def _proved(
         self,
@@ -147,9 +147,9 @@ class Worker:
         completions: list[list[int]],
         sampling: Sampling,
         on_time: Checkpoint,
-    ) -> list[dict[str, Any]]:
-        """Completions with their proofs, as they go over the wire."""
-        proofs = self.prover.prove(
+    ) -> dict[str, Any]:
+        """Completions with their proofs and how many were proved at once, as they go over the wire."""
+        proofs, rows = self.prover.prove(
             loaded,
             [prompt + completion for completion in completions],
             len(prompt),
@@ -158,7 +158,7 @@ class Worker:
             on_time,
         )
         eos = loaded.facts.eos_token_id
-        return [
+        rollouts = [
             {
                 "completion_ids": numpy.array(completion, dtype="<i4").tobytes(),
                 "finish": "eos" if completion[-1] == eos else "length",
@@ -166,6 +166,7 @@ class Worker:
             }
             for completion, proof in zip(completions, proofs, strict=True)
         ]
+        return {"rollouts": rollouts, "proof_rows": rows}
 
     def verify(self, request: Json, checkpoint: Checkpoint) -> dict[str, Any]:
         tokens = _ints(request["tokens"], "<i4")
@@ -179,7 +180,7 @@ class Worker:
                 request["prompt_length"],
                 _ints(request["coefficients"], "<i1"),
                 Sampling(**request["generation_params"]),
-                Place(lengths, request["group_at"]) if lengths else None,
+                Place(lengths, request["group_at"], request["group_rows"]) if lengths else None,
             )
             return proof.wire()
 
