@@ -44,10 +44,27 @@ const generator = z.strictObject({
 export type GeneratorInput = z.input<typeof generator>
 export type GeneratorConfig = z.output<typeof generator>
 
-/** The card two generators generate on, if any: neither would have the memory it was given. */
-function sharedCard(generators: readonly GeneratorConfig[]): GpuName | undefined {
-  const all = generators.flatMap(({ gpus }) => gpus.generate)
-  return all.find((name, at) => all.indexOf(name) !== at)
+/**
+ * Why generators cannot have these cards, if so, in a sentence: a server takes most of its cards' memory, so what one
+ * generator generates on is not for another one. Two may prove on one card.
+ * @param uses by generator; equal names are the same card
+ */
+export function cardConflict(
+  uses: readonly { generate: readonly GpuName[]; prove: readonly GpuName[] }[],
+): string | undefined {
+  for (const [number, { generate }] of uses.entries()) {
+    const twice = generate.find((card, at) => generate.indexOf(card) !== at)
+    if (twice !== undefined) return `card ${twice} is listed twice for generator ${number}: list it once`
+    for (const [other, theirs] of uses.entries()) {
+      if (other === number) continue
+      const both = generate.find(card => theirs.generate.includes(card))
+      if (both !== undefined) return `card ${both} is to generate for two generators: give it to one`
+      const proving = generate.find(card => theirs.prove.includes(card))
+      if (proving !== undefined)
+        return `card ${proving} is to generate for generator ${number} and to prove for generator ${other}, which would not find the memory: give it to one`
+    }
+  }
+  return undefined
 }
 
 /** One server of the fleet. Its generators are listed, or follow from a preset. */
@@ -57,20 +74,22 @@ export const host = z
     roles: z.array(z.enum(['controller', 'aggregator', 'uploader'])).default([]),
     /** A layout by size of the model, in place of generators; see presets.ts. */
     preset: z.enum(presetNames).optional(),
-    /** Cards of this host, for the preset. */
-    cards: z.number().int().min(1).max(64).default(PRESET_CARDS),
+    /** Cards of this host, for the preset; absent: PRESET_CARDS. */
+    cards: z.number().int().min(1).max(64).optional(),
     generators: z.array(generator).default([]),
   })
   .transform(({ preset, cards, ...rest }, context) => {
     const refuse = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message })
     if (preset !== undefined) {
       if (rest.generators.length > 0) refuse('preset', 'a host has either a preset or generators, not both')
-      const made = presetGenerators(preset, cards)
+      const made = presetGenerators(preset, cards ?? PRESET_CARDS)
       if (typeof made === 'string') refuse('preset', made)
       else return { ...rest, generators: z.array(generator).parse(made) }
     }
-    const shared = sharedCard(rest.generators)
-    if (shared !== undefined) refuse('generators', `card ${shared} is to generate for two generators: give it to one`)
+    if (preset === undefined && cards !== undefined)
+      refuse('cards', 'the number of cards is for a preset: name one, or leave cards out and list generators')
+    const conflict = cardConflict(rest.generators.map(({ gpus }) => ({ ...gpus, prove: gpus.prove.flat() })))
+    if (conflict !== undefined) refuse('generators', conflict)
     return rest
   })
 export type HostConfig = z.output<typeof host>

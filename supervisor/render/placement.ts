@@ -1,6 +1,6 @@
 import type { Gpu, GpuInventory } from '../../src/engine/gpus.js'
 import { ConfigError } from '../config/config-error.js'
-import type { GeneratorConfig, GpuName } from '../config/generators.js'
+import { cardConflict, type GeneratorConfig, type GpuName } from '../config/generators.js'
 import { cardsOf } from '../gpus.js'
 
 /** Where a generator runs: what its supervisor's section says. */
@@ -48,10 +48,14 @@ export function textOf(cores: readonly number[]): string {
 
 /**
  * The n-th of `count` equal shares of some cores. Every run of cores is cut, not the list: "0-47,96-143" are cores and
- * their hyperthreads, so a share of both keeps a core's two threads with one generator.
+ * their hyperthreads, so a share of both keeps a core's two threads with one generator. Runs too short to be cut are
+ * shared as one list: sockets whose cores are numbered in turn ("0,2,4,…") have no others.
  */
 export function shareOf(cores: readonly number[], count: number, n: number): number[] {
-  return runsOf(cores).flatMap(run =>
+  const runs = runsOf(cores)
+  const long = runs.filter(run => run.length >= count)
+  const short = runs.filter(run => run.length < count).flat()
+  return [...long, short].flatMap(run =>
     run.slice(Math.floor((run.length * n) / count), Math.floor((run.length * (n + 1)) / count)),
   )
 }
@@ -61,7 +65,7 @@ export function shareOf(cores: readonly number[], count: number, n: number): num
  * have them in common, and to their NUMA node. What was written by hand is kept, and checked against what was found.
  * @param found the cards of this host
  * @param allowed cores this process may run on: a container's may be fewer than the machine's; undefined: all
- * @throws ConfigError for a card that is not there, and for cores that are not beside their card
+ * @throws ConfigError for a card that is not there or is two generators', and for cores that are not beside their card
  */
 export function placeGenerators(
   generators: readonly GeneratorConfig[],
@@ -83,6 +87,7 @@ export function placeGenerators(
 
   const said = found.gpus.map(describe)
   const chosen = generators.map((generator, number) => cardsOf(generator).map(name => card(found.gpus, name, number)))
+  checkCards(generators, chosen)
   const near = (cards: readonly (Gpu | undefined)[]): number[] =>
     [...new Set(cards.flatMap(gpu => gpu?.cores ?? []))].filter(core => allowed === undefined || allowed.includes(core))
   const typed = new Set(generators.flatMap(({ cores }) => coresOf(cores)))
@@ -127,6 +132,21 @@ function card(gpus: readonly Gpu[], name: GpuName, number: number): Gpu | undefi
       `generator ${number} is to use GPU ${name}, but nvidia-smi lists ${gpus.map(({ index, uuid }) => `${index} (${uuid})`).join(', ')}: correct gpus in the inventory`,
     )
   return gpu
+}
+
+/** The inventory is checked for this too, but there a number and a UUID are two names. */
+function checkCards(generators: readonly GeneratorConfig[], chosen: readonly (Gpu | undefined)[][]): void {
+  const uses = generators.map((generator, number) => {
+    const typed = cardsOf(generator)
+    const names = new Map(typed.map((name, at) => [name, chosen[number]![at]?.uuid ?? String(name)]))
+    const nameOf = (name: GpuName): string => names.get(name)!
+    const again = typed.find((name, at) => typed.findIndex(other => nameOf(other) === nameOf(name)) !== at)
+    if (again !== undefined)
+      throw new ConfigError(`generator ${number} names card ${nameOf(again)} in two ways: name it in one`)
+    return { generate: generator.gpus.generate.map(nameOf), prove: generator.gpus.prove.flat().map(nameOf) }
+  })
+  const conflict = cardConflict(uses)
+  if (conflict !== undefined) throw new ConfigError(`${conflict}: correct gpus in the inventory`)
 }
 
 /** Cores typed in by hand that belong to another socket cost every transfer a hop, which nobody would notice. */

@@ -89,6 +89,17 @@ t.test('what is wrong is said in one sentence that names the place', t => {
       '[[hosts]]\nname = "a"\ngenerators = [{ gpus = [0] }, { gpus = [1, 0] }]',
       /card 0 is to generate for two generators/,
     ],
+    [
+      'a card that generates for one and proves for another',
+      '[[hosts]]\nname = "a"\ngenerators = [{ gpus = { generate = [1], prove = [0] } }, { gpus = [0] }]',
+      /card 0 is to generate for generator 1 and to prove for generator 0, which would not find the memory/,
+    ],
+    ['a card listed twice', '[[hosts]]\nname = "a"\ngenerators = [{ gpus = [0, 0] }]', /card 0 is listed twice/],
+    [
+      'a number of cards that nobody reads',
+      '[[hosts]]\nname = "a"\ncards = 4\ngenerators = [{ gpus = [0] }]',
+      /hosts\.0\.cards: the number of cards is for a preset/,
+    ],
     ['cores that are none', '[[hosts]]\nname = "a"\ngenerators = [{ cores = "0 to 7" }]', /written like 0-7,64-71/],
     ['an unknown preset', '[[hosts]]\nname = "a"\npreset = "4B"', /hosts\.0\.preset/],
     ['a preset beside generators', '[[hosts]]\nname = "a"\npreset = "4b"\ngenerators = [{}]', /not both/],
@@ -145,6 +156,8 @@ t.test('presets are the layouts of the guide’s table for eight cards', t => {
     [{ gpus: { generate: ['GPU-1', 2], prove: [[3], [4, 5]] }, batch: 0, cores: '' }],
     'and anything else can be written out',
   )
+  const shared = 'generators = [{ gpus = { generate = [0], prove = [2] } }, { gpus = { generate = [1], prove = [2] } }]'
+  t.equal(of(shared).length, 2, 'two generators may prove on one card')
   t.end()
 })
 

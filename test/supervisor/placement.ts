@@ -25,6 +25,17 @@ t.test('lists of cores', async t => {
   t.equal(textOf(shareOf(coresOf('0-7,16-23'), 2, 1)), '4-7,20-23', 'a share keeps both threads of a core')
   const shares = [0, 1, 2].flatMap(n => shareOf(coresOf('0-9'), 3, n))
   t.same(shares, coresOf('0-9'), 'shares are everything, once')
+  const even = coresOf('0,2,4,6,8,10')
+  t.same(
+    [0, 1, 2].map(n => textOf(shareOf(even, 3, n))),
+    ['0,2', '4,6', '8,10'],
+    'sockets whose cores are numbered in turn are shared as well',
+  )
+  t.same(
+    [0, 1].map(n => textOf(shareOf(coresOf('0,2-7,16,18-23'), 2, n))),
+    ['0,2-4,18-20', '5-7,16,21-23'],
+    'single cores beside long runs are shared among themselves',
+  )
 })
 
 t.test('what the inventory leaves open is found out', async t => {
@@ -74,6 +85,22 @@ t.test('what was written by hand is kept', async t => {
     placeGenerators(generators({ gpus: ['MIG-7'] }), four).generators,
     [{ visible: ['MIG-7'], cores: '' }],
     'a slice of a card is taken at its word',
+  )
+})
+
+t.test('a card that two names mean', async t => {
+  t.throws(
+    () => placeGenerators(generators({ gpus: [0] }, { gpus: ['GPU-0a'] }), four),
+    { name: 'ConfigError', message: /card GPU-0a is to generate for two generators: give it to one/ },
+    'is found when the cards are known',
+  )
+  t.throws(
+    () => placeGenerators(generators({ gpus: [0] }, { gpus: { generate: [1], prove: ['GPU-0a'] } }), four),
+    /card GPU-0a is to generate for generator 0 and to prove for generator 1/,
+  )
+  t.throws(
+    () => placeGenerators(generators({ gpus: { generate: [0], prove: ['GPU-0a'] } }), four),
+    /generator 0 names card GPU-0a in two ways/,
   )
 })
 
