@@ -3,6 +3,11 @@ import { isOver, type Ledger, stateOf } from './ledger.js'
 
 /** Blocks after W at which the list of checkpoints is read again: a marker of the window before may appear seconds after W (protocol.md §8.2). */
 const LOOK_AGAIN_BLOCKS = 2
+/** Most times that a list which cannot be read is asked for at either moment. */
+const ATTEMPTS = 3
+/** Wait between two of them, ms: half a block. */
+const AGAIN_MS = 6_000
+const UNREADABLE = 'the checkpoint list could not be read again'
 
 /** The file is about to be sealed. */
 const LATE: ReadonlySet<string> = new Set(['draining', 'sealing'])
@@ -21,20 +26,46 @@ export function watchForRace(desk: Desk, ledger: Ledger, bestNumber: number): vo
   if (!due) return
   // Counted before the answer: a list that cannot be read now is not asked for at every tick.
   ledger.looks = late ? 2 : 1
-  const { log, checkpoint } = desk.parts
-  const unreadable = 'the checkpoint list could not be read again'
-  checkpoint(window, desk.signal)
-    .then(async now => {
-      if (typeof now === 'string') {
-        log.warn({ window, why: now }, unreadable)
-        return
-      }
-      const before = opened.checkpoint
-      if (now.window === before.window && now.weightsHash === before.weightsHash) return
-      const reason = `checkpoint ${now.window} became ready after the window was opened with ${before.window}`
-      await desk.move(ledger, { type: 'SUPERSEDED', reason })
-    })
+  const { parts, signal } = desk
+  newerThan(desk, window, opened.checkpoint)
+    .then(newer => (newer === undefined ? undefined : discard(desk, ledger, newer)))
     .catch(error => {
-      if (!desk.signal.aborted) log.warn({ window, err: error }, unreadable)
+      if (!signal.aborted)
+        parts.log.error({ window, err: error }, 'what follows from another checkpoint could not be done')
     })
+}
+
+/** A sentence when another checkpoint counts for the window now; undefined when it is the same, or nobody can tell. */
+async function newerThan(
+  { parts: { checkpoint, clock, log }, signal }: Desk,
+  window: number,
+  before: { window: number; weightsHash: string },
+): Promise<string | undefined> {
+  for (let attempt = 1; attempt <= ATTEMPTS && !signal.aborted; attempt++) {
+    if (attempt > 1) await clock.sleep(AGAIN_MS, signal)
+    try {
+      const now = await checkpoint(window, signal)
+      if (typeof now === 'string') {
+        log.warn({ window, attempt, why: now }, UNREADABLE)
+        continue
+      }
+      const isSame = now.window === before.window && now.weightsHash === before.weightsHash
+      return isSame
+        ? undefined
+        : `checkpoint ${now.window} became ready after the window was opened with ${before.window}`
+    } catch (error) {
+      if (!signal.aborted) log.warn({ window, attempt, err: error }, UNREADABLE)
+    }
+  }
+  return undefined
+}
+
+async function discard({ parts, move }: Desk, ledger: Ledger, reason: string): Promise<void> {
+  const { window, epoch } = ledger
+  if (stateOf(ledger) === 'done' && ledger.uploaded)
+    parts.log.error(
+      { window, epoch, why: reason },
+      'ALARM: the window has been uploaded with a checkpoint that does not count',
+    )
+  else await move(ledger, { type: 'SUPERSEDED', reason })
 }

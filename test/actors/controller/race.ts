@@ -13,20 +13,26 @@ const timers = timersOf(1_000_000, 5_000, 10_000)
 
 type Answer = { window: number; weightsHash: string } | string
 
-function scene(answer: () => Promise<Answer>) {
+function scene(answer: () => Promise<Answer>, fails = false) {
   const moved: WindowEvent[] = []
   const warned: object[] = []
+  const alarms: object[] = []
+  const slept: number[] = []
   let asked = 0
   const desk = {
     signal: new AbortController().signal,
     parts: {
-      log: { warn: (facts: object) => warned.push(facts) },
+      log: { warn: (facts: object) => warned.push(facts), error: (facts: object) => alarms.push(facts) },
+      clock: { sleep: async (ms: number) => void slept.push(ms) },
       checkpoint: () => {
         asked++
         return answer()
       },
     },
-    move: async (_: Ledger, event: WindowEvent) => void moved.push(event),
+    move: async (_: Ledger, event: WindowEvent) => {
+      if (fails) throw new Error('the broker is away')
+      moved.push(event)
+    },
   } as unknown as Desk
   const ledger = emptyLedger(W, 1)
   const payload = { hash: '', checkpoint: { window: 870, weightsHash: 'a' }, timers }
@@ -39,7 +45,7 @@ function scene(answer: () => Promise<Answer>) {
     timeMs: 0,
     payload,
   } as unknown as JournalEvent)
-  return { desk, ledger, moved, warned, asked: () => asked }
+  return { desk, ledger, moved, warned, alarms, slept, asked: () => asked }
 }
 
 const settled = () => new Promise(resolve => setImmediate(resolve))
@@ -76,8 +82,8 @@ t.test('only another checkpoint discards the window; no answer is no reason', as
       [],
     ],
     ['other weights', async () => ({ window: 870, weightsHash: 'b' }), [{ type: 'SUPERSEDED' }], []],
-    ['a sentence', async () => 'the bucket is away', [], [{ why: 'the bucket is away' }]],
-    ['an error', async () => Promise.reject(new Error('the chain is away')), [], [{ err: Error }]],
+    ['a sentence', async () => 'the bucket is away', [], Array(3).fill({ why: 'the bucket is away' })],
+    ['an error', async () => Promise.reject(new Error('the chain is away')), [], Array(3).fill({ err: Error })],
   ]
   for (const [what, answer, moves, warns] of cases) {
     const { desk, ledger, moved, warned } = scene(answer)
@@ -89,6 +95,40 @@ t.test('only another checkpoint discards the window; no answer is no reason', as
     t.equal(warned.length, warns.length, what)
   }
 })
+
+t.test('a list that cannot be read is asked for again, some seconds later', async t => {
+  const answers: Answer[] = ['the bucket is away', 'the bucket is away', { window: 900, weightsHash: 'b' }]
+  const { desk, ledger, moved, slept, asked } = scene(async () => answers.shift() as Answer)
+  watchForRace(desk, ledger, W + 2)
+  await settled()
+  t.equal(asked(), 3)
+  t.match(moved, [{ type: 'SUPERSEDED' }])
+  t.ok(slept.length === 2 && slept.every(ms => ms >= 1_000))
+})
+
+t.test('an answer that comes after the object was counted is an alarm', async t => {
+  const { desk, ledger, moved, alarms } = scene(async () => ({ window: 900, weightsHash: 'b' }))
+  watchForRace(desk, ledger, W + 2)
+  for (const kind of ['assembling', 'sealed', 'uploaded']) fold(ledger, file(kind))
+  await settled()
+  t.equal(ledger.machine.value, 'done')
+  t.match(alarms, [{ window: W, why: /checkpoint 900 became ready/ }])
+  t.same(moved, [])
+})
+
+t.test('a broker that is away is not a list that cannot be read', async t => {
+  const { desk, ledger, warned, alarms, asked } = scene(async () => ({ window: 900, weightsHash: 'b' }), true)
+  watchForRace(desk, ledger, W + 2)
+  await settled()
+  t.same(warned, [])
+  t.equal(asked(), 1)
+  t.match(alarms, [{ err: /the broker is away/ }])
+})
+
+function file(kind: string): JournalEvent {
+  const payload = { attempt: 1, aggregator: 'a', rows: 16 }
+  return { kind, window: W, epoch: 1, index: -1, seq: 3, timeMs: 0, payload } as unknown as JournalEvent
+}
 
 function state(name: string): JournalEvent {
   const payload = { state: name, atMs: 0, why: '' }
