@@ -81,7 +81,8 @@ export function followWindows(
       if (event.kind === 'timers') window.timers = event.payload.timers
       if (event.kind === 'next') window.next = event.payload.checkpoint
       if (event.kind === 'final') window.final = true
-      if (event.kind === 'state') {
+      // Of two controllers that are at work for a moment the first one's end counts, as in the controller's own ledger.
+      if (event.kind === 'state' && !isOver(window)) {
         window.state = event.payload.state
         window.why = event.payload.why
         if (window.state === 'skipped' || window.state === 'failed') window.end.abort(new Error(window.why))

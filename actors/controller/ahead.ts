@@ -30,7 +30,8 @@ export function lookAhead({ parts, ledgers, signal }: Desk): (window: number) =>
     const known = ledger.next ?? ledger.opened.checkpoint
     if (checkpoint.window === known.window && checkpoint.weightsHash === known.weightsHash) return
     const { epoch } = ledger
-    await announce(parts.broker, nextCheckpoint, { window, epoch }, { checkpoint }, { signal })
+    const said = { checkpoint, atMs: parts.clock.now() }
+    await announce(parts.broker, nextCheckpoint, { window, epoch }, said, { signal })
     ledger.next = checkpoint
     parts.log.info({ window, epoch, checkpoint: checkpoint.window }, 'checkpoint of the next window')
   }

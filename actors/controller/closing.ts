@@ -5,7 +5,7 @@ import { summaryLine } from '../../src/window/summary.js'
 import { REISSUE } from '../streams.js'
 import type { Desk } from './desk.js'
 import { type Ledger, settled, stateOf, summaryOf } from './ledger.js'
-import { entered, hashFinal, reissued, summarised, summaryLive } from './messages.js'
+import { entered, hashFinal, reissued, summarised, summaryLive, type WindowState } from './messages.js'
 
 /** Groups and parts are kept for this many windows after their own. */
 const WINDOWS_STAGED = 2
@@ -42,15 +42,21 @@ export async function confirmFinal({ parts, signal, move }: Desk, ledger: Ledger
   ledger.final = true
 }
 
-/** Says what the window came to: in the journal, live, and as the line operators look for. */
+/**
+ * Says how the window ended and what it came to: in the journal, live, and as the line operators look for. The end is said
+ * here whether or not it was said when the machine came to it: that word may not have reached the broker, and an end that
+ * follows from another's event was nobody's to say. Who works on the window waits for it.
+ */
 export async function summarise({ parts, signal }: Desk, ledger: Ledger): Promise<void> {
   const { broker, clock } = parts
   const holes = { window: ledger.window, epoch: ledger.epoch }
   const summary = summaryOf(ledger)
-  if (stateOf(ledger) === 'done') {
-    const done = { state: 'done' as const, atMs: clock.now(), why: '' }
-    await announce(broker, entered, holes, done, { signal })
+  const end = {
+    state: stateOf(ledger) as WindowState,
+    atMs: clock.now(),
+    why: ledger.machine.context.reason,
   }
+  await announce(broker, entered, holes, end, { signal })
   await announce(broker, summarised, holes, summary, { signal })
   ledger.summarised = true
   tell(broker, summaryLive, {}, summary)

@@ -12,13 +12,14 @@ import { lookAhead } from './ahead.js'
 import { confirmFinal, forget, isDrained, summarise } from './closing.js'
 import type { Desk } from './desk.js'
 import { followFleet } from './fleet.js'
+import { watchHearing } from './hearing.js'
 import { fold, isOver, type Ledger, send } from './ledger.js'
 import { keepLedgers } from './ledgers.js'
 import type { WindowEvent } from './machine.js'
 import { entered, type WindowState } from './messages.js'
 import { keepWindow } from './opening.js'
 import type { ControllerParts } from './options.js'
-import { tellPassed } from './passed.js'
+import { watchPassed } from './passed.js'
 import { watchForRace } from './race.js'
 import { watchPlace } from './registration.js'
 import { reissueOrphans } from './reissue.js'
@@ -28,6 +29,12 @@ import { measureTiming } from './timing.js'
 const TICK_MS = 200
 /** Orphans are looked for this often, ms. */
 const RECONCILE_MS = 1_000
+
+/**
+ * Actors that lost their leases while the broker was away have this long to come back and to say what they have done, ms:
+ * the longest pause between two attempts to connect, the lease, the journal, and a HEAD that is repeated.
+ */
+const COMES_BACK_MS = 15_000
 
 /** What the controller's presence says while no block comes. */
 const NO_BLOCK = 'no block comes'
@@ -76,6 +83,7 @@ async function control(parts: ControllerParts, troubles: Set<string>, signal: Ab
   const changed = bell()
   const ledgers = keepLedgers(parts, signal)
   const fleet = followFleet(broker, { signal, log })
+  const hearing = watchHearing(parts, signal)
   const timing = measureTiming(parts, signal)
   const place = watchPlace(parts, { fleet, troubles, signal })
   const desk: Desk = {
@@ -88,14 +96,13 @@ async function control(parts: ControllerParts, troubles: Set<string>, signal: Ab
     unregistered: hotkey => (place.isUnregistered(hotkey) ? parts.remedy(hotkey) : undefined),
   }
   const ahead = lookAhead(desk)
+  const tellPassed = watchPassed(desk)
   let bestNumber = -1
   let finalNumber = -1
   /** Something was heard, since the windows were last looked at, by which block W of one of them may be final. */
   let news = false
   let live = false
   let preparing = false
-  /** The newest window of which this controller has seen a block. */
-  let following: number | undefined
 
   const journal = followJournal(broker, 'all', {
     signal,
@@ -167,13 +174,13 @@ async function control(parts: ControllerParts, troubles: Set<string>, signal: Ab
     // One preparation at a time; a head that comes in between is looked at by the next one.
     if (preparing) return
     preparing = true
-    const before = following
-    following = Math.max(window, before ?? window)
-    tellPassed(desk, window, before)
+    const failed = (text: string) => (error: unknown) => {
+      if (!signal.aborted) complain(error, { window }, `${text}: the next block is the next try`)
+    }
+    tellPassed(window)
+      .catch(failed('lost windows could not be told'))
       .then(() => keepWindow(desk, window, head))
-      .catch(error => {
-        if (!signal.aborted) complain(error, { window }, 'window could not be opened: the next block is the next try')
-      })
+      .catch(failed('window could not be opened'))
       .finally(() => {
         preparing = false
       })
@@ -204,7 +211,7 @@ async function control(parts: ControllerParts, troubles: Set<string>, signal: Ab
   async function look(ledger: Ledger, heard: boolean): Promise<void> {
     if (!isOver(ledger)) {
       await timing.remeasure(ledger)
-      await move(ledger, { type: 'TICK', nowMs: clock.now() })
+      await move(ledger, { type: 'TICK', nowMs: clock.now(), judgesFromMs: hearing.sinceMs() + COMES_BACK_MS })
       if (isDrained(desk, ledger)) await move(ledger, { type: 'DRAINED' })
       watchForRace(desk, ledger, bestNumber)
       if (heard) await confirmFinal(desk, ledger, finalNumber)
@@ -214,15 +221,10 @@ async function control(parts: ControllerParts, troubles: Set<string>, signal: Ab
   }
 
   async function reconcile(): Promise<void> {
-    // While the broker is away presences age, and none is renewed: nobody is dead who has not had the time to speak again.
-    let judgedFromMs = clock.now() + LIST_GRACE_MS
-    const stop = broker.listen(({ type }) => {
-      if (type === 'reconnected') judgedFromMs = clock.now() + LIST_GRACE_MS
-    })
-    signal.addEventListener('abort', stop, { once: true })
     while (!signal.aborted) {
-      await clock.sleep(Math.max(RECONCILE_MS, judgedFromMs - clock.now()), signal)
-      if (signal.aborted || clock.now() < judgedFromMs) continue
+      await clock.sleep(RECONCILE_MS, signal)
+      // While the broker is away presences age, and none is renewed: nobody is dead who has not had the time to speak again.
+      if (signal.aborted || clock.now() < hearing.sinceMs() + LIST_GRACE_MS) continue
       try {
         for (const ledger of ledgers.all()) if (!isOver(ledger) && ledger.opened) await reissueOrphans(desk, ledger)
       } catch (error) {

@@ -12,8 +12,11 @@ export interface WindowContext {
 }
 
 export type WindowEvent =
-  /** The clock. Timers are absolute and compared with it: xstate's own delays do not survive a restored snapshot. */
-  | { type: 'TICK'; nowMs: number }
+  /**
+   * The clock. Timers are absolute and compared with it: xstate's own delays do not survive a restored snapshot.
+   * Before `judgesFromMs` nobody's silence ends the window: its words may be waiting at the broker.
+   */
+  | { type: 'TICK'; nowMs: number; judgesFromMs?: number }
   /** Block W was seen; hash, randomness and checkpoint are being gathered. */
   | { type: 'PREPARE' }
   /** The journal says `opened`: claims may be made. */
@@ -28,6 +31,11 @@ export type WindowEvent =
   | { type: 'FAILED'; reason: string }
   /** A reorg, a newer checkpoint or an operator made the window worthless. */
   | { type: 'SUPERSEDED'; reason: string }
+
+/** Should something have been heard by `byMs`, and could it have been? */
+function isSilent(event: WindowEvent, byMs: number): boolean {
+  return event.type === 'TICK' && event.nowMs >= Math.max(byMs, event.judgesFromMs ?? byMs)
+}
 
 /**
  * One window, from its announcement to its end:
@@ -53,8 +61,8 @@ export const windowMachine = setup({
   guards: {
     claimsClosed: ({ context, event }) => event.type === 'TICK' && event.nowMs >= context.timers.claimsCloseMs,
     drainOver: ({ context, event }) => event.type === 'TICK' && event.nowMs >= context.timers.drainEndMs,
-    tooLateToComplete: ({ context, event }) => event.type === 'TICK' && event.nowMs >= context.timers.abortAtMs,
-    tooLateToVerify: ({ context, event }) => event.type === 'TICK' && event.nowMs >= context.timers.verifyByMs,
+    tooLateToComplete: ({ context, event }) => isSilent(event, context.timers.abortAtMs),
+    tooLateToVerify: ({ context, event }) => isSilent(event, context.timers.verifyByMs),
     nothingInIt: ({ event }) => event.type === 'SEALED' && event.rows === 0,
   },
 }).createMachine({
@@ -145,6 +153,8 @@ export const windowMachine = setup({
     },
     verifying: {
       on: {
+        // The object is there and nobody has counted it yet: the uploader takes it away again.
+        SUPERSEDED: { target: 'skipped', actions: 'takeReason' },
         FAILED: { target: 'failed', actions: 'takeReason' },
         UPLOADED: 'done',
         TICK: {

@@ -41,7 +41,8 @@ export const opened = message('grail.window.{window:int}.{epoch:int}.control.ope
   id: (_, { window, epoch }) => `opened.${window}.${epoch}`,
 })
 
-const nextPayload = z.strictObject({ checkpoint })
+/** `atMs`: when it was said, unix ms. What is said, unsaid and said again is not one message said twice. */
+const nextPayload = z.strictObject({ checkpoint, atMs: z.number() })
 export type NextCheckpoint = z.infer<typeof nextPayload>
 
 /**
@@ -50,16 +51,16 @@ export type NextCheckpoint = z.infer<typeof nextPayload>
  */
 export const nextCheckpoint = message('grail.window.{window:int}.{epoch:int}.control.next', {
   parse: value => nextPayload.parse(value),
-  id: ({ checkpoint }, { window, epoch }) => `next.${window}.${epoch}.${checkpoint.window}.${checkpoint.weightsHash}`,
+  id: ({ atMs }, { window, epoch }) => `next.${window}.${epoch}.${atMs}`,
 })
 
-const timersPayload = z.strictObject({ timers, why: z.string() })
+const timersPayload = z.strictObject({ timers, atMs: z.number(), why: z.string() })
 export type TimersMoved = z.infer<typeof timersPayload>
 
 /** The deadline was measured anew: all timers of the window move with it. */
 export const timersMoved = message('grail.window.{window:int}.{epoch:int}.control.timers', {
   parse: value => timersPayload.parse(value),
-  id: ({ timers }, { window, epoch }) => `timers.${window}.${epoch}.${timers.deadlineMs}.${timers.drainEndMs}`,
+  id: ({ timers, atMs }, { window, epoch }) => `timers.${window}.${epoch}.${timers.deadlineMs}.${atMs}`,
 })
 
 const finalPayload = z.strictObject({ hash: z.string() })

@@ -9,10 +9,18 @@ const MOST_SUMMARISED = 20
 
 /**
  * Windows that came and went while the chain or every controller was away have no file, and get a summary that says why.
- * @param window first block of the window that the chain is in now
- * @param following newest window of which this controller has seen a block; undefined at its first block
+ * @returns to be called with the window of a best head, not twice at once. When it rejects, the next call tells what is left
  */
-export async function tellPassed(
+export function watchPassed(desk: Desk): (window: number) => Promise<void> {
+  /** The newest window of which this controller has seen a block, and before which all is told. */
+  let following: number | undefined
+  return async window => {
+    await tellPassed(desk, window, following)
+    following = Math.max(window, following ?? window)
+  }
+}
+
+async function tellPassed(
   { ledgers, move, parts }: Desk,
   window: number,
   following: number | undefined,

@@ -30,7 +30,7 @@ export interface Timing {
 }
 
 export function measureTiming(parts: ControllerParts, signal: AbortSignal): Timing {
-  const { broker, chain } = parts
+  const { broker, chain, clock } = parts
   const blockTime = measureBlockTime()
   const tails: number[] = []
   const groups: number[] = []
@@ -80,7 +80,7 @@ export function measureTiming(parts: ControllerParts, signal: AbortSignal): Timi
           : `block ${best.number}`
         : `groups take ${Math.round(groupMs())} ms`
       const holes = { window: ledger.window, epoch: ledger.epoch }
-      await announce(broker, timersMoved, holes, { timers, why }, { signal })
+      await announce(broker, timersMoved, holes, { timers, atMs: clock.now(), why }, { signal })
       send(ledger, { type: 'TIMERS', timers })
     },
   }

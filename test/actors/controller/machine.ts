@@ -108,7 +108,7 @@ const TABLE: Record<string, Partial<Record<Name, string>>> = {
     failed: 'failed',
     superseded: 'skipped',
   },
-  verifying: { uploaded: 'done', verifyBy: 'failed', failed: 'failed' },
+  verifying: { uploaded: 'done', verifyBy: 'failed', failed: 'failed', superseded: 'skipped' },
   done: {},
   skipped: {},
   failed: {},
@@ -170,6 +170,29 @@ t.test('why a window ended is kept', t => {
     after('prepare', 'opened', 'drainEnd', 'sealed', 'verifyBy').context.reason,
     'nothing was heard of the upload',
   )
+  t.end()
+})
+
+t.test('who could not be heard is not judged by silence; what is said counts all the same', t => {
+  const cases: [way: Name[], lateMs: number][] = [
+    [['prepare', 'opened', 'drainEnd'], timers.abortAtMs],
+    [['prepare', 'opened', 'drainEnd', 'sealed'], timers.verifyByMs],
+    [['prepare', 'opened', 'drainEnd', 'sealed', 'completed'], timers.verifyByMs],
+  ]
+  for (const [way, lateMs] of cases) {
+    const from = after(...way)
+    const judgesFromMs = lateMs + 10_000
+    const silent = (nowMs: number) => transition(windowMachine, from, { type: 'TICK', nowMs, judgesFromMs })[0]
+    t.equal(silent(judgesFromMs - 1).value, from.value, `${String(from.value)} goes on`)
+    t.equal(silent(judgesFromMs).value, 'failed', `${String(from.value)} ends`)
+    const never = transition(windowMachine, from, {
+      type: 'TICK',
+      nowMs: lateMs,
+      judgesFromMs: Number.POSITIVE_INFINITY,
+    })[0]
+    t.equal(never.value, from.value, 'with the broker away nothing is known')
+    t.equal(transition(windowMachine, from, EVENTS.failed)[0].value, 'failed')
+  }
   t.end()
 })
 

@@ -2,12 +2,12 @@ import t from 'tap'
 import type { Desk } from '../../../actors/controller/desk.js'
 import { emptyLedger, type Ledger } from '../../../actors/controller/ledger.js'
 import type { WindowEvent } from '../../../actors/controller/machine.js'
-import { tellPassed } from '../../../actors/controller/passed.js'
+import { watchPassed } from '../../../actors/controller/passed.js'
 
 // Windows that came and went while nobody looked are lost, and say so.
 
-/** Windows told of, by a controller that has seen `following` and whose journal knows `known`. */
-async function told(window: number, following: number | undefined, known: number[] = []) {
+/** A controller whose journal knows `known`. `fails` says of which window it cannot speak. */
+function scene(known: number[] = [], fails: (window: number) => boolean = () => false) {
   const ledgers = new Map(known.map(of => [of, emptyLedger(of, 1)]))
   const lost: number[] = []
   const alarms: object[] = []
@@ -21,10 +21,18 @@ async function told(window: number, following: number | undefined, known: number
     move: async (ledger: Ledger, { type, reason }: Extract<WindowEvent, { reason: string }>) => {
       t.equal(type, 'SUPERSEDED')
       t.match(reason, /no block of it was seen/)
+      if (fails(ledger.window)) throw new Error('the broker is away')
       lost.push(ledger.window)
     },
   } as unknown as Desk
-  await tellPassed(desk, window, following)
+  return { tell: watchPassed(desk), lost, alarms }
+}
+
+/** Windows told of, by a controller that has seen `following` and whose journal knows `known`. */
+async function told(window: number, following: number | undefined, known: number[] = []) {
+  const { tell, lost, alarms } = scene(known)
+  if (following !== undefined) await tell(following)
+  await tell(window)
   return { lost, alarms }
 }
 
@@ -55,4 +63,17 @@ t.test('a long outage is told in the log as a whole, and the last windows of it 
   t.same(alarms, [{ first: 930, last: 8_970, windows: 269 }])
   t.equal(lost.length, 20)
   t.equal(lost.at(-1), 8_970)
+})
+
+t.test('what could not be told is told with the next block', async t => {
+  let away = true
+  const { tell, lost } = scene([], window => away && window === 960)
+  await tell(900)
+  await t.rejects(tell(1_020), /the broker is away/)
+  t.same(lost, [930])
+  away = false
+  await tell(1_020)
+  t.same(lost.slice(1), [930, 960, 990], 'said twice, a window is lost once')
+  await tell(1_020)
+  t.equal(lost.length, 4, 'and nothing more')
 })
