@@ -1,15 +1,16 @@
-import { announce, type Store } from '../../nats/index.js'
-import { type Bucket, BucketError, type PartFacts } from '../../src/bucket/bucket.js'
-import { singleEtag } from '../../src/bucket/expected.js'
-import { completeUpload, putObject, sendPart as sendPartTo, verifyObject, withRetry } from '../../src/bucket/upload.js'
+import { announce, isBrokerError, type Store } from '../../nats/index.js'
+import type { Bucket } from '../../src/bucket/bucket.js'
+import { verifyObject, withRetry } from '../../src/bucket/upload.js'
 import { objectKey } from '../../src/window/object.js'
 import type { ActorParts } from '../actor.js'
-import type { Part, Sealed } from '../aggregator/messages.js'
+import type { Sealed } from '../aggregator/messages.js'
 import { bell } from '../bell.js'
 import { isOver, type OpenWindow } from '../windows.js'
 import { expectedEtag, followFile } from './file-story.js'
+import { fileUpload } from './file-upload.js'
+import { Hopeless } from './hopeless.js'
 import { takeAway, tidy } from './leave.js'
-import { completed, type Uploaded, uploaded, uploadFailed, uploadOpened } from './messages.js'
+import { completed, type Uploaded, uploaded, uploadFailed } from './messages.js'
 
 export interface DeliveryParts extends ActorParts {
   bucket: Bucket
@@ -25,16 +26,15 @@ export interface DeliveryParts extends ActorParts {
 
 /** The clock is looked at this often, ms, while nothing happens. */
 const LOOK_MS = 250
-/** S3 takes no part below 5 MiB but the last: a file that fits into one part is put in one call. */
-const FIRST_PART = 1
-
-/** The window gets no object: why. Thrown inside, announced once, after everything was taken away again. */
-class Hopeless extends Error {
-  constructor(reason: string) {
-    super(reason)
-    this.name = 'Hopeless'
-  }
-}
+/**
+ * An uploader that comes back when the window's time is over looks this long, ms, for the object that an earlier life of it
+ * may have completed: shorter than the controller then waits for its word.
+ */
+const COMES_BACK_MS = 10_000
+/** The controller's word on an announced object is waited for this long at least, ms: it may be coming back, too. */
+const ACKNOWLEDGED_MS = 15_000
+/** What stands in the bucket is announced until so much later, ms: a journal that has no leader for longer is lost. */
+const SAY_MS = 120_000
 
 /** What became of the window's object. */
 export interface DeliveryResult {
@@ -46,10 +46,19 @@ export interface DeliveryResult {
   old: boolean
 }
 
+/** A file that the bucket has made visible, and when that was begun and answered, unix ms. */
+interface Visible {
+  file: Sealed
+  beganMs: number
+  completedMs: number
+}
+
 /**
  * Brings one window's file to the bucket: parts as they appear, the one Complete call when the file is sealed and the hash
  * final, then HEAD. Whatever happens there is one object, verified, or none and nothing dangling.
- * After a crash it goes on from the journal and the bucket's own list of parts.
+ * After a crash it goes on from the journal and the bucket's own list of parts. A broker that is away ends nothing by itself:
+ * before Complete there is time until the upload is given up, and what is complete stays.
+ * @throws BrokerError when what stands in the bucket, or that nothing does, could not be announced
  */
 export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: AbortSignal): Promise<DeliveryResult> {
   const { broker, log, clock, random, bucket } = parts
@@ -62,96 +71,119 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
   const changed = bell()
 
   const story = followFile(broker, holes, { signal: following, log, onChange: () => changed.ring() })
-  const { attempt, ready, uploads } = story
+  const { attempt, ready } = story
   await story.caughtUp
+  const cameBackMs = clock.now()
+  const upload = fileUpload(window, { key, story, parts, signal })
   const result: DeliveryResult = { clean: true, parts: 0, old: story.ended !== undefined && isOver(window) }
-  const site = () => ({ parts, holes, key, story, latest: parts.isLatest(window), signal: outer })
+  const site = { parts, holes, key, story, isLatest: () => parts.isLatest(window), signal: outer }
+  let visible: Visible | undefined
   try {
-    // Said before: nothing to do but to report, unless the window was given up since.
-    if (story.ended && 'uploaded' in story.ended) window.worthless.throwIfAborted()
-    if (story.ended) Object.assign(result, story.ended)
-    else {
-      const facts = await bring()
-      if (facts) {
-        await announce(broker, uploaded, holes, facts, { signal: outer })
+    if (story.ended) {
+      // Said before: nothing to do but to report, unless the window was given up since.
+      if ('uploaded' in story.ended) await acknowledged()
+      Object.assign(result, story.ended)
+    } else {
+      visible = await bring()
+      if (visible) {
+        // The broker may be away: the object is looked at meanwhile.
+        const said = { attempt: visible.file.attempt, key, etag: expectedEtag(story) }
+        const [facts] = await Promise.all([
+          verify(visible),
+          say(patience => announce(broker, completed, holes, said, patience)),
+        ])
+        await say(patience => announce(broker, uploaded, holes, facts, patience))
         await acknowledged()
         result.uploaded = facts
       }
     }
-    await tidy(site())
+    await tidy(site)
   } catch (error) {
-    if (outer.aborted) throw error
+    // That it cannot be announced is no reason to take an object away.
+    if (outer.aborted || (visible && isBrokerError(error) && !window.worthless.aborted)) throw error
     const reason = window.worthless.aborted
       ? `window given up: ${window.why || 'a later epoch took its place'}`
       : error instanceof Error
         ? error.message
         : String(error)
     if (!(error instanceof Hopeless) && !window.worthless.aborted) log.error({ ...holes, err: error }, 'upload failed')
-    result.clean = await takeAway(site())
+    result.clean = await takeAway(site)
     result.failed = reason
-    await announce(broker, uploadFailed, holes, { reason, clean: result.clean }, { signal: outer })
+    await announce(
+      broker,
+      uploadFailed,
+      holes,
+      { reason, clean: result.clean },
+      { signal: outer, giveUpAfterMs: SAY_MS },
+    )
   } finally {
     over.abort()
     await story.done.catch(() => {})
   }
   return result
 
-  function retrying(deadlineMs: number) {
-    return { deadlineMs, now: clock.now, random, signal }
-  }
-
-  async function bring(): Promise<Uploaded | undefined> {
-    const sent = new Map<number, PartFacts>()
-    let sending = 0
+  /** Waits for the file and makes it visible; undefined when there is none. */
+  async function bring(): Promise<Visible | undefined> {
     let hintedFinal = false
     for (;;) {
       signal.throwIfAborted()
       // There is no file: what earlier attempts sent is tidied up.
       if (attempt.sealed?.rows === 0) return undefined
-      if (attempt.number !== sending) {
-        sent.clear()
-        sending = attempt.number
-        await abortOthers()
-        const known = uploads.get(sending)
-        if (known !== undefined) await resume(known, sent)
+      try {
+        const visible = await advance()
+        if (visible) return visible
+      } catch (error) {
+        // Bounded: past the time to complete it is hopeless.
+        if (!isBrokerError(error) || error.next !== 'later') throw error
+        log.warn({ ...holes, why: error.message }, 'the upload waits for the broker')
       }
-      const now = clock.now()
-      if (now >= window.timers.abortAtMs && story.completedEtag === undefined) throw new Hopeless(whyLate())
-      const next = [...ready.values()]
-        .filter(part => !sent.has(part.number) && !(part.number === FIRST_PART && part.last))
-        .sort((a, b) => a.number - b.number)[0]
-      if (next && story.completedEtag === undefined) {
-        if (ready.get(FIRST_PART)) await sendPart(next, sent)
-        continue
-      }
-      const file = attempt.sealed
-      if (file && ready.size === file.parts) {
-        if (file.rehearsal && !parts.takesRehearsals)
-          throw new Hopeless(
-            `a rehearsal's file is refused by ${bucket.place}: set bucket.rehearsal only for a bucket of your own`,
-          )
-        if (!file.rehearsal && !parts.mayUpload(window.opened.profile))
-          throw new Hopeless(`files of profile ${window.opened.profile} are not uploaded`)
-        if (window.final) {
-          const facts = await finish(file, sent)
-          // Given up meanwhile: its summary says that there is no object.
-          signal.throwIfAborted()
-          return facts
-        }
-        if (!hintedFinal) {
-          hintedFinal = true
-          log.info(holes, 'file complete, waiting for block W to be final')
-        }
+      if (!hintedFinal && wholeFile() && !window.final) {
+        hintedFinal = true
+        log.info(holes, 'file complete, waiting for block W to be final')
       }
       await changed.wait(LOOK_MS, signal)
     }
   }
 
-  /** The controller may have given the window up before it heard of the object: then nothing of it may stay. */
-  async function acknowledged(): Promise<void> {
-    while (!isOver(window) && clock.now() < window.timers.verifyByMs && !outer.aborted)
-      await changed.wait(LOOK_MS, outer)
-    window.worthless.throwIfAborted()
+  /** Does what can be done now. */
+  async function advance(): Promise<Visible | undefined> {
+    const { abortAtMs } = window.timers
+    if (clock.now() >= abortAtMs && story.completedEtag === undefined) {
+      const file = wholeFile()
+      // An earlier life of this actor may have completed it and not have been able to say so.
+      if (file && window.final && (await upload.isThere(lookUntilMs()))) return visibleSince(file, clock.now())
+      throw new Hopeless(whyLate())
+    }
+    if (story.completedEtag === undefined) {
+      await upload.send()
+      result.parts = upload.sent
+    }
+    const file = wholeFile()
+    if (!file) return undefined
+    if (file.rehearsal && !parts.takesRehearsals)
+      throw new Hopeless(
+        `a rehearsal's file is refused by ${bucket.place}: set bucket.rehearsal only for a bucket of your own`,
+      )
+    if (!file.rehearsal && !parts.mayUpload(window.opened.profile))
+      throw new Hopeless(`files of profile ${window.opened.profile} are not uploaded`)
+    const beganMs = clock.now()
+    if (story.completedEtag !== undefined) return visibleSince(file, beganMs)
+    if (!window.final || upload.sent < file.parts) return undefined
+    if (!(await upload.isThere(abortAtMs))) await upload.complete(file)
+    return visibleSince(file, beganMs)
+  }
+
+  function visibleSince(file: Sealed, beganMs: number): Visible {
+    return { file, beganMs, completedMs: clock.now() }
+  }
+
+  /** The seal, once all parts of it are known. */
+  function wholeFile(): Sealed | undefined {
+    return attempt.sealed && ready.size === attempt.sealed.parts ? attempt.sealed : undefined
+  }
+
+  function lookUntilMs(): number {
+    return Math.max(window.timers.verifyByMs, cameBackMs + COMES_BACK_MS)
   }
 
   function whyLate(): string {
@@ -159,70 +191,10 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
     return window.final ? 'not complete in time' : 'the hash of block W was not final in time'
   }
 
-  async function uploadIdOf(): Promise<string> {
-    const { number } = attempt
-    const known = uploads.get(number)
-    if (known !== undefined) return known
-    const { uploadId } = await withRetry(s => bucket.openUpload(key, s), retrying(window.timers.abortAtMs))
-    uploads.set(number, uploadId)
-    await announce(broker, uploadOpened, holes, { attempt: number, key, uploadId }, { signal })
-    return uploadId
-  }
-
-  async function sendPart(part: Part, sent: Map<number, PartFacts>): Promise<void> {
-    const uploadId = await uploadIdOf()
-    const bytes = await parts.parts.get(part.object, { signal })
-    const facts = await sendPartTo(bucket, key, uploadId, part.number, bytes, retrying(window.timers.abortAtMs))
-    sent.set(part.number, facts)
-    result.parts = sent.size
-    log.debug({ ...holes, part: part.number, bytes: part.bytes }, 'part uploaded')
-  }
-
-  /** After a crash: what the bucket already has of this attempt is not sent again. */
-  async function resume(uploadId: string, sent: Map<number, PartFacts>): Promise<void> {
-    try {
-      const there = await withRetry(s => bucket.listParts(key, uploadId, s), retrying(window.timers.abortAtMs))
-      for (const facts of there) if (ready.get(facts.number)?.md5 === facts.etag) sent.set(facts.number, facts)
-    } catch (error) {
-      if (!(error instanceof BucketError) || error.code !== 'no-such-upload') throw error
-      // Completed before the crash: then its parts are in the object. Or aborted: then a new upload is opened.
-      if (story.completedEtag !== undefined || (await isThere()))
-        for (const { number, md5, bytes } of ready.values()) sent.set(number, { number, etag: md5, bytes })
-      else uploads.delete(attempt.number)
-    }
-  }
-
-  async function isThere(): Promise<boolean> {
-    const { sealed } = attempt
-    if (!sealed || ready.size !== sealed.parts) return false
-    const facts = await withRetry(s => bucket.head(key, s), retrying(window.timers.abortAtMs))
-    return facts?.etag === expectedEtag(story) && facts.bytes === sealed.bytes
-  }
-
-  async function finish(file: Sealed, sent: Map<number, PartFacts>): Promise<Uploaded> {
-    const beganMs = clock.now()
+  async function verify({ file, beganMs, completedMs }: Visible): Promise<Uploaded> {
     const etag = expectedEtag(story)
-    if (story.completedEtag === undefined && !(await isThere())) {
-      const until = retrying(window.timers.abortAtMs)
-      if (file.parts === 1) {
-        const only = ready.get(FIRST_PART) as Part
-        const bytes = await parts.parts.get(only.object, { signal })
-        if (singleEtag(bytes) !== only.md5) throw new Hopeless('the only part is not what was sealed')
-        await putObject(bucket, key, bytes, until)
-      } else
-        await completeUpload(
-          bucket,
-          key,
-          await uploadIdOf(),
-          [...sent.values()].sort((a, b) => a.number - b.number),
-          { etag, bytes: file.bytes },
-          until,
-        )
-    }
-    await announce(broker, completed, holes, { attempt: file.attempt, key, etag }, { signal: outer })
-    const completedMs = clock.now()
-    const verify = { deadlineMs: window.timers.verifyByMs, now: clock.now, random, signal: outer }
-    const facts = await withRetry(s => bucket.head(key, s), verify)
+    const bounds = { deadlineMs: lookUntilMs(), now: clock.now, random, signal }
+    const facts = await withRetry(s => bucket.head(key, s), bounds)
     const verdict = verifyObject(facts, { bytes: file.bytes, etag, deadlineMs: window.timers.deadlineMs })
     if (verdict !== 'ok') throw new Hopeless(`the object is not as it must be: ${verdict.join('; ')}`)
     const lastModifiedMs = facts?.lastModifiedMs ?? 0
@@ -243,12 +215,16 @@ export async function deliver(window: OpenWindow, parts: DeliveryParts, outer: A
     }
   }
 
-  /** Earlier attempts' uploads hold parts of a file that will never be complete. */
-  async function abortOthers(): Promise<void> {
-    for (const [other, uploadId] of uploads)
-      if (other !== attempt.number) {
-        await withRetry(s => bucket.abort(key, uploadId, s), retrying(window.timers.abortAtMs))
-        uploads.delete(other)
-      }
+  /** Announces what stands in the bucket; a window that is given up meanwhile needs no announcement. */
+  async function say(announceWith: (patience: { signal: AbortSignal; giveUpAfterMs: number }) => Promise<unknown>) {
+    await announceWith({ signal, giveUpAfterMs: SAY_MS })
+    signal.throwIfAborted()
+  }
+
+  /** The controller may have given the window up before it heard of the object: then nothing of it may stay. */
+  async function acknowledged(): Promise<void> {
+    const untilMs = Math.max(window.timers.verifyByMs, clock.now() + ACKNOWLEDGED_MS)
+    while (!isOver(window) && clock.now() < untilMs && !outer.aborted) await changed.wait(LOOK_MS, outer)
+    window.worthless.throwIfAborted()
   }
 }

@@ -53,5 +53,5 @@ export function followFile(
 /** The etag the object of the parts that are ready has. */
 export function expectedEtag({ ready }: FileStory): string {
   const md5s = [...ready.values()].sort((a, b) => a.number - b.number).map(({ md5 }) => md5)
-  return md5s.length === 1 ? (md5s[0] as string) : multipartEtag(md5s)
+  return multipartEtag(md5s)
 }

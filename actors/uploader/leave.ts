@@ -13,8 +13,8 @@ export interface Site {
   holes: { window: number; epoch: number }
   key: string
   story: FileStory
-  /** No later epoch of the window is known: what lies under its key is of this one. */
-  latest: boolean
+  /** No later epoch of the window is known by now: what lies under its key is of this one. */
+  isLatest(): boolean
   signal: AbortSignal
 }
 
@@ -27,11 +27,11 @@ function patienceOf({ parts: { clock, random }, signal }: Site) {
  * crash kept from the journal, is nobody's. Never rejects but by the signal's doing.
  */
 export async function tidy(site: Site): Promise<void> {
-  const { parts, holes, key, latest, signal } = site
+  const { parts, holes, key, isLatest, signal } = site
   const { bucket, log } = parts
-  if (!latest) return
+  if (!isLatest()) return
   try {
-    const aborted = await cleanUploads(bucket, key, new Set(), patienceOf(site))
+    const aborted = await cleanUploads(bucket, key, () => !isLatest(), patienceOf(site))
     if (aborted.length > 0) log.warn({ ...holes, uploads: aborted.length }, 'aborted uploads nobody would complete')
     await removeShadow(site)
   } catch (error) {
@@ -41,16 +41,13 @@ export async function tidy(site: Site): Promise<void> {
 
 /** Takes everything of this window away: uploads known or not, and an object that must not be there. Tells whether it could. */
 export async function takeAway(site: Site): Promise<boolean> {
-  const { parts, holes, key, story, latest } = site
+  const { parts, holes, key, story, isLatest } = site
   const { bucket, log } = parts
   const patience = patienceOf(site)
   try {
-    const mine = new Set(story.uploads.values())
+    for (const uploadId of story.uploads.values()) await withRetry(s => bucket.abort(key, uploadId, s), patience)
     // One that was opened right before a crash is in nobody's journal; a later epoch's must stay.
-    if (latest)
-      for (const open of await withRetry(s => bucket.listUploads(key, s), patience))
-        if (open.key === key) mine.add(open.uploadId)
-    for (const uploadId of mine) await withRetry(s => bucket.abort(key, uploadId, s), patience)
+    await cleanUploads(bucket, key, open => open.key !== key || !isLatest(), patience)
     // A later epoch's object stands under the same key: only what this epoch made is removed.
     const { sealed } = story.attempt
     if (sealed && story.ready.size === sealed.parts && sealed.rows > 0) {

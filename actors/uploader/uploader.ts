@@ -15,7 +15,10 @@ export interface UploaderParts extends Omit<DeliveryParts, 'isLatest'> {
 /** Windows that are known to have been delivered: more than can be followed at once. */
 const REMEMBERED = 32
 
-/** Brings every window's file to the bucket; never touches an object after the deadline. */
+/**
+ * Brings every window's file to the bucket. After the deadline an object is only looked at, or taken away again when the
+ * window has none by the fleet's word (leave.ts).
+ */
 export async function runUploader(parts: UploaderParts, signal: AbortSignal): Promise<void> {
   const { broker, log, instance, boot } = parts
   let state = 'standby'

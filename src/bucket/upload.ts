@@ -44,19 +44,6 @@ export function verifyObject(
   return reasons.length === 0 ? 'ok' : reasons
 }
 
-/** Stores an object by one request. After a lost answer the store is asked before anything is sent again. */
-export async function putObject(bucket: Bucket, key: string, body: Uint8Array, bounds: RetryBounds): Promise<void> {
-  const expected = { bytes: body.length, etag: singleEtag(body) }
-  await withRetry(
-    async signal => {
-      await bucket.put(key, body, signal)
-      return true
-    },
-    bounds,
-    async signal => (isObject(await bucket.head(key, signal), expected) ? true : undefined),
-  )
-}
-
 /** Sends one part; sent twice it is the same part. @throws BucketError 'no-such-upload', 'deadline', … */
 export async function sendPart(
   bucket: Bucket,
@@ -133,17 +120,17 @@ export async function withdrawUpload(
 /**
  * Aborts uploads nobody will complete: those of earlier attempts, and one whose opening was not heard of.
  * @param prefix a whole key, or a hotkey's prefix: everything under it is this fleet's own
- * @param keep ids of uploads that are still wanted
+ * @param keep whether an upload is still wanted; asked when the list is there, which may take as long as the bounds allow
  * @returns what was aborted
  */
 export async function cleanUploads(
   bucket: Bucket,
   prefix: string,
-  keep: ReadonlySet<string>,
+  keep: (upload: OpenUpload) => boolean,
   bounds: RetryBounds,
 ): Promise<OpenUpload[]> {
   const open = await withRetry(signal => bucket.listUploads(prefix, signal), bounds)
-  const dangling = open.filter(upload => !keep.has(upload.uploadId))
+  const dangling = open.filter(upload => !keep(upload))
   for (const { key, uploadId } of dangling) await withRetry(signal => bucket.abort(key, uploadId, signal), bounds)
   return dangling
 }

@@ -8,7 +8,6 @@ import {
   cleanUploads,
   completeUpload,
   missingParts,
-  putObject,
   type RetryBounds,
   sendPart,
   verifyObject,
@@ -51,7 +50,7 @@ async function upload(bucket: Bucket, key: string): Promise<void> {
   const sent = []
   for (const [i, body] of PARTS.entries()) sent.push(await sendPart(bucket, key, uploadId, i + 1, body, bounds()))
   await completeUpload(bucket, key, uploadId, sent, EXPECTED, bounds())
-  await cleanUploads(bucket, key, new Set(), bounds())
+  await cleanUploads(bucket, key, () => false, bounds())
 }
 
 /** Requests of this sort meet these faults, one after the other; everything else passes. */
@@ -104,17 +103,6 @@ await t.test('a Complete whose answer was lost is not sent again when HEAD shows
   await upload(bucket, 'won/a')
   t.equal(proxy.seen.filter(what => what === 'complete').length, 1)
   t.equal(proxy.seen.filter(what => what === 'head').length, 1)
-  bucket.close()
-  await proxy.close()
-})
-
-await t.test('a PUT whose answer was lost is not sent again either', async t => {
-  const body = randomBytes(5_000)
-  const proxy = await startProxy(server.endpoint, faults('put', { kind: 'hang-after' }))
-  const bucket = openS3Bucket(options(proxy.endpoint))
-  await putObject(bucket, 'won/b', body, bounds())
-  t.same(proxy.seen, ['put', 'head'])
-  t.same(await direct.get('won/b', never), body)
   bucket.close()
   await proxy.close()
 })
@@ -192,7 +180,7 @@ await t.test('dangling uploads are aborted, those that are wanted are kept', asy
   const one = await direct.openUpload('dangling/a', never)
   const two = await direct.openUpload('dangling/a', never)
   const three = await direct.openUpload('dangling/b', never)
-  const aborted = await cleanUploads(direct, 'dangling/a', new Set([two.uploadId]), bounds())
+  const aborted = await cleanUploads(direct, 'dangling/a', ({ uploadId }) => uploadId === two.uploadId, bounds())
   t.same(
     aborted.map(upload => upload.uploadId),
     [one.uploadId],
