@@ -29,13 +29,6 @@ export interface TrainerSource {
   latest(before: number, signal: AbortSignal): Promise<TrainerCheckpoint | string>
   /** A checkpoint by its own window, for those who are told which one to use; or a sentence why it cannot be had. */
   at(checkpointWindow: number, signal: AbortSignal): Promise<TrainerCheckpoint | string>
-  /**
-   * Whether the checkpoint that `before` was opened with is still the one validators will take. A marker can be written
-   * seconds after its window has ended (grail/trainer/upload_worker.py:455-536, 54d6342), so ask one or two blocks into the
-   * window and before it is sealed. Returns a sentence when the window has become worthless, undefined when nothing has changed.
-   * @throws CheckpointError or the bucket's error when nothing can be known now: no reason to discard the window
-   */
-  changed(checkpointWindow: number, before: number, signal: AbortSignal): Promise<string | undefined>
 }
 
 export interface TrainerOptions extends Pace {
@@ -137,15 +130,6 @@ export function trainerSource(options: TrainerOptions): TrainerSource {
       ask(signal, async (bucket, limited) => {
         const objects = await listObjects(bucket, `${checkpointPrefix(checkpointWindow)}/`, limited)
         return describe(bucket, objects, checkpointWindow, limited)
-      }),
-
-    changed: (checkpointWindow, before, signal) =>
-      insist(signal, async (bucket, limited) => {
-        const newest = latestReadyCheckpoint((await listObjects(bucket, CHECKPOINT_PREFIX, limited)).keys(), before)
-        if (newest === checkpointWindow) return undefined
-        return newest === undefined
-          ? `checkpoint ${checkpointWindow} is READY no more: window ${before} would be validated with another one`
-          : `checkpoint ${newest} became READY for window ${before} after it was opened with checkpoint ${checkpointWindow}: validators take the newer one`
       }),
   }
 }
