@@ -45,22 +45,26 @@ export async function runAggregator(parts: AggregatorParts, signal: AbortSignal)
     const running = new Map<string, Promise<void>>()
     const begin = (window: OpenWindow) => {
       const key = `${window.window}.${window.epoch}`
-      if (running.has(key) || isOver(window)) return
+      // One that is done may have groups that nobody has given a reason: of others there is nothing more to say.
+      if (running.has(key) || (isOver(window) && window.state !== 'done')) return
+      const old = isOver(window)
       if (window.opened.hotkey !== hotkey.ss58) {
         log.error({ window: window.window, hotkey: window.opened.hotkey }, 'window of another hotkey: not ours to sign')
         return
       }
       const done = assemble(window, parts, active)
-        .then(result => result && report(window, result))
+        .then(result => {
+          if (result && !old) report(window, result)
+        })
         .catch(error => {
           if (!active.aborted) log.error({ window: window.window, err: error }, 'assembly ended by an error')
         })
       running.set(key, done)
-      for (const old of [...running.keys()].slice(0, -REMEMBERED)) running.delete(old)
+      for (const forgotten of [...running.keys()].slice(0, -REMEMBERED)) running.delete(forgotten)
     }
     let ready = false
     const windows = followWindows(broker, { signal: active, log, onChange: window => ready && begin(window) })
-    // Windows that are over by the time the journal is read need no assembly: look at the outcome, not at every step.
+    // Of windows that are over by the time the journal is read no file is made: look at the outcome, not at every step.
     await windows.caughtUp
     ready = true
     for (const window of windows.all()) begin(window)

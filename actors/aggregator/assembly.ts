@@ -56,7 +56,8 @@ class Replaced extends Error {}
  * Writes one window's file while the window is open.
  * Invariant: every index goes into the file at most once, in ascending order; every staged group that does not is announced
  * as dropped, with a reason; nothing is handed to the uploader as complete unless all of it was written.
- * Ends when the window is over (or `outer` aborts), so that groups staged too late still get their reason.
+ * Ends when the window is over (or `outer` aborts), so that groups staged too late still get their reason; also those staged
+ * while no aggregator lived, of a window that is done by now.
  * @returns undefined when the file is another aggregator's by now
  */
 export async function assemble(
@@ -80,6 +81,8 @@ export async function assemble(
   let sealNow = false
   /** Every group staged up to the seal has its place or its reason; one that comes now is late. */
   let settled = false
+  /** The window's object is verified. */
+  let delivered = false
   const changed = bell()
 
   const drop = async (index: number, digest: string, reason: string, detail: string) => {
@@ -113,7 +116,9 @@ export async function assemble(
         if (reason === 'duplicate') result.duplicates++
       } else if (event.kind === 'gaveup') burned.add(event.index)
       else if (event.kind === 'state' && event.payload.state === 'sealing') sealNow = true
-      else if (event.kind === 'state' && ['done', 'skipped', 'failed'].includes(event.payload.state)) over.abort()
+      else if (event.kind === 'state' && ['skipped', 'failed'].includes(event.payload.state)) over.abort()
+      else if (event.kind === 'state' && event.payload.state === 'done') delivered = true
+      if (delivered && settled) over.abort()
       changed.ring()
     },
   })
@@ -125,6 +130,7 @@ export async function assemble(
     const inFile = indicesOf(result.sealed.indices)
     settled = true
     for (const [index, { digest }] of [...staged]) if (!inFile.has(index)) await drop(index, digest, 'late', LATE)
+    if (delivered) over.abort()
   } catch (error) {
     if (error instanceof Replaced) {
       log.warn({ ...holes, why: error.message }, 'another aggregator makes the file')

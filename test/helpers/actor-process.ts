@@ -79,12 +79,18 @@ export function startActor(options: ActorOptions): Actor {
 
   function spawnIt(): void {
     const started = spawn(
-      ...boundToUs(process.execPath, [...(options.nodeArgs ?? []), ...program(), ...args(options)]),
+      // Without the loaders that the test runner hands to every process by NODE_OPTIONS, whatever environment we give: they take
+      // time, and end a process at signals that node ignores.
+      ...boundToUs('env', [
+        '--unset=NODE_OPTIONS',
+        process.execPath,
+        ...(options.nodeArgs ?? []),
+        ...program(),
+        ...args(options),
+      ]),
       {
         stdio: ['ignore', 'pipe', 'pipe'],
-        // Without the loaders of the test runner, which come by NODE_OPTIONS: they take time, and end a process at signals
-        // that node ignores.
-        env: { ...process.env, NODE_OPTIONS: '', NODE_NO_WARNINGS: '1', ...options.env },
+        env: { ...process.env, NODE_NO_WARNINGS: '1', ...options.env },
         cwd: packageRoot,
       },
     )
