@@ -2,7 +2,7 @@ import { chmodSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { loadHotkey } from '../../src/wallet/wallet.js'
-import { keyfileBytes, keyfiles, lay } from './keyfiles.js'
+import { keyfileBytes, keyfiles, lay } from '../helpers/keyfiles.js'
 
 // argon2 with its real limits: 4 s of an idle core, much more of a busy one
 t.setTimeout(120_000)

@@ -10,8 +10,8 @@ import {
   sr25519Verify,
   ss58Of,
 } from '../../src/wallet/sr25519.js'
+import { keyfiles } from '../helpers/keyfiles.js'
 import { sharedAbsent, sharedFolder } from '../helpers/shared.js'
-import { keyfiles } from './keyfiles.js'
 
 await ready()
 const ALICE = '5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY'

@@ -4,7 +4,7 @@ import t from 'tap'
 import { readAddress } from '../../src/wallet/address.js'
 import { publicKeyOf, sr25519Verify } from '../../src/wallet/sr25519.js'
 import { createRehearsalWallet, hotkeyFile, loadHotkey, WalletError } from '../../src/wallet/wallet.js'
-import { keyfileBytes, keyfiles, lay } from './keyfiles.js'
+import { keyfileBytes, keyfiles, lay } from '../helpers/keyfiles.js'
 
 const message = new TextEncoder().encode('a message')
 
