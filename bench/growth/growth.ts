@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ensureStreams } from '../../actors/ensure.js'
 import { followJournal, type JournalEvent } from '../../actors/journal.js'
-import { connectBroker } from '../../nats/index.js'
+import { FLEET } from '../../actors/streams.js'
+import { connectBroker, presentKeys } from '../../nats/index.js'
 import { startDevChain } from '../../src/chain/dev/dev-chain.js'
 import { rehearsalCheckpoint } from '../../src/engine/rehearsal/checkpoint.js'
 import { bundledTokenizerFolder } from '../../src/environment/tokenizer.js'
@@ -35,12 +36,17 @@ const FLAT = 1.1
 const ROLES = ['controller', 'aggregator', 'uploader']
 const MEGA = 1e6
 
+/** Who is there is looked at this often, ms. */
+const LOOK_MS = 500
+
 interface Fleet {
   servers: string[]
   natsPids: number[]
   actors: Actor[]
   checkpoint: GeneratorsTask['checkpoint']
   events: JournalEvent[]
+  /** How many generators are there. */
+  present(): Promise<number>
 }
 
 /** Three servers, one of each role, no generators yet. */
@@ -114,7 +120,11 @@ roles = ${JSON.stringify(ROLES)}
     await journal.done.catch(() => {})
     await broker.drain()
   })
-  return { servers, natsPids: cluster.map(({ pid }) => pid), actors, checkpoint, events }
+  return {
+    ...{ servers, natsPids: cluster.map(({ pid }) => pid), actors, checkpoint, events },
+    present: async () =>
+      (await presentKeys(broker, FLEET, { signal })).filter(key => key.startsWith('generator-')).length,
+  }
 }
 
 interface Measured {
@@ -144,8 +154,13 @@ async function once(fleet: Fleet, count: number): Promise<Measured> {
   )
   for (const child of children) child.go().catch(() => {})
   try {
-    const begun = newest()
     const patience = { withinMs: 4 * WINDOW_MS }
+    // Hundreds of generators on two cores take a while to be there: a window they come into late tells nothing.
+    await until('all generators are present', async () => (await fleet.present()) >= count, {
+      ...patience,
+      everyMs: LOOK_MS,
+    })
+    const begun = newest()
     const window = await until('the next window', () => newest() > begun && newest(), patience)
     const pids = { children: children.map(({ pid }) => pid), roles: fleet.actors.map(({ pid }) => pid) }
     const cpu = (of: readonly number[]) => of.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0)
