@@ -9,6 +9,14 @@ export function nameOf({ window, modelName, weightsHash, environment }: Checkpoi
   return { window, modelName, weightsHash, environment }
 }
 
+/** Are two of them the same weights, published for the same window? */
+export function isSameCheckpoint(
+  one: Pick<CheckpointName, 'window' | 'weightsHash'>,
+  other: Pick<CheckpointName, 'window' | 'weightsHash'>,
+): boolean {
+  return one.window === other.window && one.weightsHash === other.weightsHash
+}
+
 /**
  * Looks which checkpoint the next window would be opened with, and says in the journal of the running one when it is
  * another: a marker is known up to a whole window ahead, so that hosts can fetch and GPUs swap before they need it.
@@ -27,8 +35,7 @@ export function lookAhead({ parts, ledgers, signal }: Desk): (window: number) =>
     if (typeof found === 'string') return parts.log.debug({ window, why: found }, 'the next checkpoint is not known')
     if (!ledger?.opened) return
     const checkpoint = nameOf(found)
-    const known = ledger.next ?? ledger.opened.checkpoint
-    if (checkpoint.window === known.window && checkpoint.weightsHash === known.weightsHash) return
+    if (isSameCheckpoint(checkpoint, ledger.next ?? ledger.opened.checkpoint)) return
     const { epoch } = ledger
     const said = { checkpoint, atMs: parts.clock.now() }
     await announce(parts.broker, nextCheckpoint, { window, epoch }, said, { signal })

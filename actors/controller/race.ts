@@ -1,3 +1,4 @@
+import { isSameCheckpoint } from './ahead.js'
 import type { Desk } from './desk.js'
 import { isOver, type Ledger, stateOf } from './ledger.js'
 
@@ -49,8 +50,7 @@ async function newerThan(
         log.warn({ window, attempt, why: now }, UNREADABLE)
         continue
       }
-      const isSame = now.window === before.window && now.weightsHash === before.weightsHash
-      return isSame
+      return isSameCheckpoint(now, before)
         ? undefined
         : `checkpoint ${now.window} became ready after the window was opened with ${before.window}`
     } catch (error) {
