@@ -40,10 +40,14 @@ if [ ${#files[@]} -eq 0 ]; then
   done
 fi
 
-# No file takes five minutes; one that does hangs. A line per file as it ends; all the rest is in .tap/last.tap. Three at a time
-# keep two cores busy.
+# No file takes five minutes; one that does hangs. A line per file as it ends, and what failed in it at once; all the rest is in
+# .tap/last.tap. Three at a time keep two cores busy.
 node node_modules/tap/dist/esm/run.mjs run --disable-coverage --jobs=3 --timeout=300 -R tap -o .tap/last.tap "${files[@]}" |
-  awk '/^(not )?ok [0-9]+ - dist\// && !said[$0]++ { print; fflush() }'
+  awk '$0 == last { next } # tap says every line twice
+    { last = $0 }
+    /^(not )?ok [0-9]+ - dist\// { if (!said[$0]++) print; more = 0; fflush(); next }
+    /^ +not ok / { more = 20 }
+    more > 0 { print; more--; fflush() }'
 runner=${PIPESTATUS[0]}
 others=0
 if [ -n "$lint" ]; then

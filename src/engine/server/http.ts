@@ -39,8 +39,53 @@ async function read(response: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8')
 }
 
+/** A kept connection was closed by the server before it answered anything: it had been idle for too long. */
+class StaleConnection extends Error {}
+
+/** What a connection says that the other side has closed. */
+const CLOSED = new Set(['ECONNRESET', 'EPIPE'])
+
+function ask(
+  { url, agent, apiKey }: ServerAddress,
+  method: 'GET' | 'POST',
+  path: string,
+  text: string | undefined,
+  { signal, kept }: { signal: AbortSignal; kept: boolean },
+): Promise<ServerAnswer> {
+  return new Promise((resolve, reject) => {
+    const asked = request(
+      `${url}${path}`,
+      {
+        method,
+        agent: kept ? agent : false,
+        signal,
+        headers: {
+          ...(text !== undefined && {
+            'content-type': 'application/json',
+            'content-length': Buffer.byteLength(text),
+          }),
+          ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }),
+        },
+      },
+      response => {
+        read(response)
+          .then(answer => ({ status: response.statusCode ?? 0, text: answer }))
+          .then(resolve, reject)
+      },
+    )
+    asked.once('error', (error: NodeJS.ErrnoException) => {
+      const stale = asked.reusedSocket && CLOSED.has(error.code ?? '')
+      reject(stale ? new StaleConnection(error.message, { cause: error }) : error)
+    })
+    asked.end(text)
+  })
+}
+
 /**
  * One question, one answer, whatever its status. Aborting hangs up, which tells the server that nobody waits any more.
+ *
+ * Both servers close a connection that was idle for 5 s, and may do so while the next question is on its way: then it is
+ * asked once more, on a connection of its own.
  * @param timeoutMs how long the whole answer may take, ms
  * @throws ServerSilent, ServerGone; the signal's reason
  */
@@ -53,31 +98,12 @@ export async function askServer(
 ): Promise<ServerAnswer> {
   signal.throwIfAborted()
   const timeout = AbortSignal.timeout(timeoutMs)
+  const either = AbortSignal.any([signal, timeout])
   const text = body === undefined ? undefined : JSON.stringify(body)
   try {
-    return await new Promise<ServerAnswer>((resolve, reject) => {
-      const asked = request(
-        `${address.url}${path}`,
-        {
-          method,
-          agent: address.agent,
-          signal: AbortSignal.any([signal, timeout]),
-          headers: {
-            ...(text !== undefined && {
-              'content-type': 'application/json',
-              'content-length': Buffer.byteLength(text),
-            }),
-            ...(address.apiKey !== undefined && { authorization: `Bearer ${address.apiKey}` }),
-          },
-        },
-        response => {
-          read(response)
-            .then(answer => ({ status: response.statusCode ?? 0, text: answer }))
-            .then(resolve, reject)
-        },
-      )
-      asked.once('error', reject)
-      asked.end(text)
+    return await ask(address, method, path, text, { signal: either, kept: true }).catch((error: unknown) => {
+      if (!(error instanceof StaleConnection)) throw error
+      return ask(address, method, path, text, { signal: either, kept: false })
     })
   } catch (cause) {
     signal.throwIfAborted()
