@@ -73,6 +73,7 @@ await t.test('a hotkey shows its address and nothing else', async t => {
     t.notMatch(shown, 'abababab')
     t.notMatch(shown, secret.slice(0, 16))
   }
+  t.notSame(hotkey.sign(message), hotkey.sign(message), 'its signatures are different every time')
   t.ok(sr25519Verify(message, hotkey.sign(message), hotkey.publicKey))
 })
 
