@@ -1,6 +1,6 @@
-import { sr25519_sign as signFast } from '@polkadot-labs/schnorrkel-wasm'
 import { checkAddress, decodeAddress, encodeAddress } from '@polkadot/util-crypto/address'
 import * as wasm from '@polkadot/wasm-crypto'
+import { sr25519_sign as signFast } from '@polkadot-labs/schnorrkel-wasm'
 import type { Hotkey } from './hotkey.js'
 
 // An aggregator signs twice per rollout. Two WebAssembly builds of the same Rust crate, schnorrkel: @polkadot-labs' takes 0.057 ms
