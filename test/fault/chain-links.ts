@@ -5,11 +5,15 @@ import { type OpenChainOptions, openChain } from '../../src/chain/polkadot.js'
 import { type EventWatch, watchEvents } from '../helpers/chain-events.js'
 import { type TcpProxy, tcpProxy } from '../helpers/tcp-proxy.js'
 
-// Endpoints and links that fail while the fleet follows the chain. Times are a hundredth of the real ones.
+// Endpoints and links that fail while the fleet follows the chain. Blocks come two hundred times as fast as the real ones; patience is
+// shortened less, for everybody here lives in one process, on a machine that may have other things to do.
 
 const BLOCK_MS = 60
-const QUICK = { stallMs: 1_200, connectMs: 1_000, requestMs: 500, pingMs: 150, crossCheckMs: 60_000, random: () => 0 }
+const QUICK = { stallMs: 2_400, connectMs: 4_000, requestMs: 1_500, pingMs: 300, crossCheckMs: 60_000, random: () => 0 }
 const never = new AbortController().signal
+
+/** Outages and their ends take seconds each. */
+t.setTimeout(120_000)
 
 /** A running dev chain behind `count` proxies, and the client that has them as endpoints. */
 async function scene(t: Test, count: number, options: Partial<OpenChainOptions> = {}) {
@@ -66,7 +70,7 @@ await t.test('a half-open link is noticed without a head or a call, and replaced
 })
 
 await t.test('an endpoint that is too slow to answer is replaced', async t => {
-  const { dev, events, urls, proxies } = await scene(t, 2, { pingMs: 5_000 })
+  const { dev, events, urls, proxies } = await scene(t, 2, { pingMs: 5_000, requestMs: 500 })
   await events.next('best')
   proxies[0].delay(1_000)
   t.match(await events.next('down'), { endpoint: urls[0], why: /did not answer/ })

@@ -122,15 +122,18 @@ t.test('generators that die, hang and are slow', { skip: natsServerAbsent, timeo
   await t.test('a slow live generator is not robbed', async t => {
     const slowly = (window: number) =>
       (world.claims.get(`${window}.1`) ?? []).filter(({ value }) => decodeClaim(value).generator === ON_HOST(SLOW))
-    const its = [window, second].flatMap(window => slowly(window).map(({ index }) => ({ window, index })))
-    t.ok(its.length >= 2, `it has claimed ${its.length} indices`)
-    t.same(
-      world.reissues.filter(({ window, index }) => its.some(one => one.window === window && one.index === index)),
-      [],
-      'none of them was re-issued',
-    )
+    const claimed = [window, second].flatMap(slowly)
+    t.ok(claimed.length >= 2, `it has claimed ${claimed.length} indices`)
     const made = world.events.filter(event => event.kind === 'staged' && event.payload.generator === ON_HOST(SLOW))
     t.ok(made.length >= 2, `it has staged ${made.length} groups`)
+    // What it claimed ahead and had no time left to begin is anybody's.
+    t.same(
+      world.reissues.filter(reissue =>
+        made.some(event => event.window === reissue.window && 'index' in event && event.index === reissue.index),
+      ),
+      [],
+      'none of their indices was re-issued',
+    )
   })
   await invariants(t, world)
 })
