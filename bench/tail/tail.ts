@@ -9,6 +9,7 @@ import { digestOf, encodeGroup } from '../../src/window/blob.js'
 import { WINDOW_BLOCKS } from '../../src/window/block.js'
 import { timersOf } from '../../src/window/deadline.js'
 import { startS3 } from '../../test/helpers/s3-server.js'
+import { worldOnS3 } from '../../test/helpers/s3-world.js'
 import { startWorld, type World } from '../../test/helpers/world.js'
 import { groupMaker } from '../aggregation/window.js'
 import type { Benchmark, Circumstances } from '../benchmark.js'
@@ -141,12 +142,7 @@ async function measure({ repetitions, say }: Circumstances): Promise<Figure[]> {
     const world = await startWorld(bench, {
       actors: ['aggregator', 'uploader'],
       blockMs: WINDOW_MS,
-      bucket: `kind = "s3"
-endpoint = "http://127.0.0.1:${link.port}"
-name = "${s3.bucket}"
-access_key_id = "${s3.accessKeyId}"
-rehearsal = true`,
-      env: { R2_WRITE_SECRET_ACCESS_KEY: s3.secretAccessKey },
+      ...worldOnS3(s3, { endpoint: `http://127.0.0.1:${link.port}` }),
     })
     const measured: Measured[] = []
     for (let repetition = 0; repetition < repetitions; repetition++) {

@@ -1,8 +1,8 @@
 import type { JournalEvent } from '../../actors/journal.js'
-import { openBucket } from '../../src/bucket/index.js'
 import { WINDOW_BLOCKS } from '../../src/window/block.js'
 import { FIRST_TAIL_MS } from '../../src/window/deadline.js'
 import { startS3 } from '../../test/helpers/s3-server.js'
+import { worldOnS3 } from '../../test/helpers/s3-world.js'
 import { startWorld, type World } from '../../test/helpers/world.js'
 import { type Bench, until } from '../measure/bounded.js'
 import { startLink } from '../tail/link.js'
@@ -23,7 +23,6 @@ export async function startFleet(
   bench.teardown(() => s3.stop())
   const link = await startLink(Number(new URL(s3.endpoint).port), RTT_MS, LINK_BYTES_PER_S)
   bench.teardown(() => link.close())
-  const endpoint = `http://127.0.0.1:${link.port}`
   return startWorld(bench, {
     generators: options.generators,
     ...(options.actors ? { actors: options.actors } : {}),
@@ -31,21 +30,7 @@ export async function startFleet(
     paceMs: Math.round((options.windowSeconds / GROUPS_PER_WINDOW) * 1_000),
     maxTokens: MAX_TOKENS,
     firstTailMs: FIRST_TAIL_MS,
-    bucket: `kind = "s3"
-endpoint = "${endpoint}"
-name = "${s3.bucket}"
-access_key_id = "${s3.accessKeyId}"
-rehearsal = true`,
-    env: { R2_WRITE_SECRET_ACCESS_KEY: s3.secretAccessKey },
-    openBucket: () =>
-      openBucket({
-        kind: 's3',
-        endpoint: s3.endpoint,
-        region: 'auto',
-        bucket: s3.bucket,
-        accessKeyId: s3.accessKeyId,
-        secretAccessKey: s3.secretAccessKey,
-      }),
+    ...worldOnS3(s3, { endpoint: `http://127.0.0.1:${link.port}` }),
   })
 }
 

@@ -1,11 +1,11 @@
 import t from 'tap'
-import { openBucket } from '../../src/bucket/index.js'
 import { objectKey, shadowKey } from '../../src/window/object.js'
 import { type Fault, type Passing, startProxy } from '../helpers/http-proxy.js'
 import { invariants } from '../helpers/invariants.js'
 import { inTime, natsServerAbsent, until } from '../helpers/nats-server.js'
 import { becomes } from '../helpers/outcome.js'
 import { startS3 } from '../helpers/s3-server.js'
+import { worldOnS3 } from '../helpers/s3-world.js'
 import { PATIENCE_MS, startWorld } from '../helpers/world.js'
 
 // A real S3 server that fails at every step, and an uploader that dies between its last part and the call that completes the object.
@@ -38,23 +38,7 @@ t.test('a bucket that fails and an uploader that dies', { skip: natsServerAbsent
     proxied: ['uploader'],
     maxTokens: MAX_TOKENS,
     policy: 'part_bytes = 5242880',
-    bucket: `kind = "s3"
-endpoint = "${proxy.endpoint}"
-name = "${s3.bucket}"
-access_key_id = "${s3.accessKeyId}"
-request_timeout_ms = ${REQUEST_MS}
-rehearsal = true`,
-    env: { R2_WRITE_SECRET_ACCESS_KEY: s3.secretAccessKey },
-    // The test looks at the real server, not through the proxy.
-    openBucket: () =>
-      openBucket({
-        kind: 's3',
-        endpoint: s3.endpoint,
-        region: 'auto',
-        bucket: s3.bucket,
-        accessKeyId: s3.accessKeyId,
-        secretAccessKey: s3.secretAccessKey,
-      }),
+    ...worldOnS3(s3, { endpoint: proxy.endpoint, requestMs: REQUEST_MS }),
   })
   const failing = (...calls: string[]) => {
     const left = new Map(calls.map(what => [what, FAILURES]))
