@@ -1,5 +1,5 @@
-import { once } from 'node:events'
-import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
+import { startRelay } from '../../test/helpers/relay.js'
 
 /** A line between here and a server: so long, so wide, shared by all connections in each direction. */
 export interface Link {
@@ -17,7 +17,6 @@ const IN_FLIGHT_BYTES = 4 * 1024 * 1024
  * @param bytesPerSecond of each direction
  */
 export async function startLink(targetPort: number, rttMs: number, bytesPerSecond: number): Promise<Link> {
-  const sockets = new Set<Socket>()
   let sent = 0
   /** When each direction has carried all it was given so far. */
   const free = { up: 0, down: 0 }
@@ -58,35 +57,13 @@ export async function startLink(targetPort: number, rttMs: number, bytesPerSecon
     from.on('end', () => leave(undefined))
   }
 
-  const server = createServer({ allowHalfOpen: true }, client => {
-    const upstream = createConnection({ port: targetPort, host: '127.0.0.1', allowHalfOpen: true })
+  const bothWays = (client: Socket, upstream: Socket) => {
     client.setNoDelay(true)
     upstream.setNoDelay(true)
     const openMs = performance.now() + rttMs
     carry(client, upstream, 'up', openMs)
     carry(upstream, client, 'down', openMs)
-    for (const [one, other] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(one)
-      one.on('error', () => {})
-      one.on('close', () => {
-        sockets.delete(one)
-        if (one.destroyed && one.errored) other.destroy()
-      })
-    }
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    port: (server.address() as AddressInfo).port,
-    sent: () => sent,
-    async close() {
-      const closed = once(server, 'close')
-      server.close()
-      for (const socket of sockets) socket.destroy()
-      await closed
-    },
   }
+  const relay = await startRelay(targetPort, bothWays, { halfOpen: true })
+  return { port: relay.port, sent: () => sent, close: relay.close }
 }

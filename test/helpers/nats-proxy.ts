@@ -1,5 +1,4 @@
-import { once } from 'node:events'
-import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net'
+import { startRelay } from './relay.js'
 
 /** Something a client publishes, on its way to the server. */
 export interface Published {
@@ -79,10 +78,8 @@ function frames(): (data: Buffer) => Frame[] {
 export async function natsProxy(port: number): Promise<NatsProxy> {
   const traps = new Set<Trap>()
   const untilClosed = new Set<() => void>()
-  const sockets = new Set<Socket>()
 
-  const server = createServer(client => {
-    const upstream = createConnection(port, '127.0.0.1')
+  const relay = await startRelay(port, (client, upstream) => {
     const cut = frames()
     let deaf = false
     let mute = false
@@ -119,22 +116,9 @@ export async function natsProxy(port: number): Promise<NatsProxy> {
       }
       if (!mute) client.write(data)
     })
-    for (const [one, other] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(one)
-      one.on('error', () => {})
-      one.on('close', () => {
-        sockets.delete(one)
-        other.destroy()
-      })
-    }
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
   return {
-    url: `nats://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `nats://127.0.0.1:${relay.port}`,
     hold: (where, matches) => {
       const asked = new Error(`nothing was published in ${HOLD_MS / 1_000} s that was to be held ${where} it is stored`)
       const held = new Promise<Held>((resolve, reject) => {
@@ -152,9 +136,7 @@ export async function natsProxy(port: number): Promise<NatsProxy> {
     },
     async close() {
       for (const end of untilClosed) end()
-      const closed = new Promise(resolve => server.close(resolve))
-      for (const socket of sockets) socket.destroy()
-      await closed
+      await relay.close()
     },
   }
 }

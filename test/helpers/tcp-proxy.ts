@@ -1,5 +1,5 @@
-import { once } from 'node:events'
-import { type AddressInfo, createConnection, createServer, type Server, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
+import { startRelay } from './relay.js'
 
 /** A TCP proxy on a loopback port that can misbehave as networks do. */
 export interface TcpProxy {
@@ -20,12 +20,10 @@ export interface TcpProxy {
 }
 
 export async function tcpProxy(targetPort: number): Promise<TcpProxy> {
-  const sockets = new Set<Socket>()
   const timers = new Set<NodeJS.Timeout>()
   let holed = false
   let delayMs = 0
   let accepted = 0
-  let server: Server = createServer()
 
   function pipe(from: Socket, to: Socket, isHoled: () => boolean): void {
     from.on('data', data => {
@@ -42,9 +40,8 @@ export async function tcpProxy(targetPort: number): Promise<TcpProxy> {
     })
   }
 
-  function accept(client: Socket): void {
+  function carry(client: Socket, upstream: Socket): void {
     accepted++
-    const upstream = createConnection(targetPort, '127.0.0.1')
     // a connection that has lost packets stays lost
     let lost = holed
     const isHoled = () => {
@@ -53,38 +50,21 @@ export async function tcpProxy(targetPort: number): Promise<TcpProxy> {
     }
     pipe(client, upstream, isHoled)
     pipe(upstream, client, isHoled)
-    for (const [one, other] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(one)
-      one.on('error', () => {})
-      one.on('close', () => {
-        sockets.delete(one)
-        other.destroy()
-      })
-    }
   }
 
-  async function listen(port: number): Promise<number> {
-    server = createServer(accept)
-    server.listen(port, '127.0.0.1')
-    await once(server, 'listening')
-    return (server.address() as AddressInfo).port
-  }
+  let relay = await startRelay(targetPort, carry)
+  const { port } = relay
 
   async function kill(): Promise<void> {
-    const closed = server.listening ? new Promise(resolve => server.close(resolve)) : undefined
-    for (const socket of sockets) socket.destroy()
+    const closed = relay.close()
     for (const timer of timers) clearTimeout(timer)
     timers.clear()
     await closed
   }
 
-  const port = await listen(0)
   return {
     port,
-    connections: () => sockets.size / 2,
+    connections: () => relay.pairs(),
     accepted: () => accepted,
     hole: on => {
       holed = on
@@ -94,7 +74,7 @@ export async function tcpProxy(targetPort: number): Promise<TcpProxy> {
     },
     kill,
     restart: async () => {
-      await listen(port)
+      relay = await startRelay(targetPort, carry, { port })
     },
     close: kill,
   }
