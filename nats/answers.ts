@@ -1,5 +1,5 @@
 import { createInbox, ErrorCode, type Msg, type MsgHdrs, NatsError } from 'nats'
-import type { Broker } from './connect.js'
+import type { Broker } from './broker.js'
 import { BrokerError } from './errors.js'
 import { onAbort } from './waiting.js'
 

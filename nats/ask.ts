@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks'
-import type { Broker } from './connect.js'
+import type { Broker } from './broker.js'
 import { brokerError, isBrokerError } from './errors.js'
 import { type Holes, type Message, message, type ReadHoles } from './message.js'
 import { ATTEMPT_MS, untilAborted } from './patience.js'

@@ -1,4 +1,4 @@
-import type { Broker } from './connect.js'
+import type { Broker } from './broker.js'
 import { dropStream, type Ensured, ensure, streamInfo } from './ensure.js'
 import { BrokerError, isBrokerError } from './errors.js'
 import { type Fold, fold } from './events.js'

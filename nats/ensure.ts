@@ -1,5 +1,5 @@
 import type { ConsumerInfo, StreamInfo } from 'nats'
-import type { Broker } from './connect.js'
+import type { Broker } from './broker.js'
 import { isBrokerError } from './errors.js'
 import type { Patience } from './patience.js'
 import { api } from './request.js'

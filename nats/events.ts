@@ -1,5 +1,5 @@
 import { type ConsumerInfo, type MsgHdrs, nanos, nuid } from 'nats'
-import type { Broker } from './connect.js'
+import type { Broker } from './broker.js'
 import { deliveryOf } from './delivery.js'
 import { streamInfo } from './ensure.js'
 import { BrokerError, isBrokerError } from './errors.js'

@@ -1,4 +1,4 @@
-import type { Broker } from './connect.js'
+import type { Broker } from './broker.js'
 import { BrokerError, isBrokerError } from './errors.js'
 import { api } from './request.js'
 

@@ -1,6 +1,7 @@
 // Everything others need to know of the broker. Nothing outside this folder imports anything but this file.
 
 export { type Asked, answer, ask, type Question, question } from './ask.js'
+export type { Broker, BrokerInfo } from './broker.js'
 export {
   type ClaimBucketChoices,
   type ClaimEntry,
@@ -12,7 +13,7 @@ export {
   ensureClaimBucket,
   sealClaims,
 } from './claim.js'
-export { type Broker, type BrokerInfo, type BrokerOptions, connectBroker } from './connect.js'
+export { type BrokerOptions, connectBroker } from './connect.js'
 export { type Drift, dropStream, type Ensured, type EnsureOptions, ensure, purgeSubject } from './ensure.js'
 export { BrokerError, type BrokerErrorCode, type BrokerNext, brokerError, isBrokerError } from './errors.js'
 export { type EventMeta, type Fold, type FoldOptions, fold } from './events.js'

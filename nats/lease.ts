@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import { millis, nuid } from 'nats'
-import type { Broker } from './connect.js'
+import type { Broker } from './broker.js'
 import { streamInfo } from './ensure.js'
 import { BrokerError, brokerError } from './errors.js'
 import { checkKey, kvStream, kvSubject } from './names.js'

@@ -1,5 +1,5 @@
 import { createInbox, type Msg, type Subscription } from 'nats'
-import type { Broker } from './connect.js'
+import type { Broker } from './broker.js'
 import { brokerError } from './errors.js'
 import { bell } from './waiting.js'
 

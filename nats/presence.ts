@@ -1,4 +1,4 @@
-import type { Broker } from './connect.js'
+import type { Broker } from './broker.js'
 import { purgeSubject } from './ensure.js'
 import { type BrokerError, brokerError, isBrokerError } from './errors.js'
 import { type Fold, fold } from './events.js'

@@ -1,4 +1,4 @@
-import type { Broker } from './connect.js'
+import type { Broker } from './broker.js'
 import { streamInfo } from './ensure.js'
 import { BrokerError, isBrokerError } from './errors.js'
 import type { Announcement, Holes, Message } from './message.js'

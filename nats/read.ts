@@ -1,5 +1,5 @@
 import { type Msg, type MsgHdrs, MsgHdrsImpl, type StreamInfo } from 'nats'
-import type { Broker } from './connect.js'
+import type { Broker } from './broker.js'
 import { apiError, isBrokerError } from './errors.js'
 import { type Patience, persist } from './patience.js'
 import { answerOf, api, request } from './request.js'

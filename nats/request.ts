@@ -1,6 +1,6 @@
 import { headers as emptyHeaders, type Msg, type MsgHdrs } from 'nats'
 import { answerTo } from './answers.js'
-import type { Broker } from './connect.js'
+import type { Broker } from './broker.js'
 import { type ApiFailure, apiError, BrokerError, brokerError } from './errors.js'
 import { type Patience, persist } from './patience.js'
 import { bell } from './waiting.js'

@@ -1,5 +1,5 @@
 import { nuid } from 'nats'
-import type { Broker } from './connect.js'
+import type { Broker } from './broker.js'
 import { ensure, purgeSubject, streamInfo } from './ensure.js'
 import { BrokerError, isBrokerError } from './errors.js'
 import { checkBucketName, objectStream } from './names.js'

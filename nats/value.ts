@@ -1,4 +1,4 @@
-import type { Broker } from './connect.js'
+import type { Broker } from './broker.js'
 import { checkKey, kvStream, kvSubject } from './names.js'
 import { type Patience, persist } from './patience.js'
 import { storeOnce } from './publish.js'

@@ -1,5 +1,5 @@
 import { type ConsumerInfo, type Msg, millis, nanos } from 'nats'
-import type { Broker } from './connect.js'
+import type { Broker } from './broker.js'
 import { type Delivery, deliveryOf } from './delivery.js'
 import { BrokerError, isBrokerError } from './errors.js'
 import { mailbox } from './mailbox.js'

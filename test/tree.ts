@@ -49,6 +49,27 @@ function trespasses(folder: string, allowed: string[]): string[] {
   )
 }
 
+/** Imports by which a file comes back to itself, over any number of others; those of types count too. */
+function circles(): string[] {
+  const importsOfFile = new Map(files.map(({ path, imports }) => [path, imports]))
+  const reachedFrom = (start: string): Set<string> => {
+    const reached = new Set<string>()
+    const ahead = [start]
+    for (let path = ahead.pop(); path !== undefined; path = ahead.pop())
+      for (const name of importsOfFile.get(path) ?? [])
+        if (!reached.has(name)) {
+          reached.add(name)
+          ahead.push(name)
+        }
+    return reached
+  }
+  return files.flatMap(({ path, imports }) =>
+    imports
+      .filter(name => name === path || reachedFrom(name).has(path))
+      .map(name => `${path} imports ${name}, which comes back to it`),
+  )
+}
+
 /** Packages of `folder`'s files that are not allowed there. */
 function strangers(folder: string, allowed: (name: string) => boolean): string[] {
   return under(folder).flatMap(({ path, imports }) =>
@@ -121,6 +142,11 @@ t.test('nothing below the supervisor reads the environment', t => {
     readers.map(({ path }) => path),
     [],
   )
+  t.end()
+})
+
+t.test('no imports go in a circle, not even those of types', t => {
+  t.same(circles(), [])
   t.end()
 })
 

@@ -5,12 +5,8 @@ import { summaryLive } from '../controller/messages.js'
 import { encodePresence, PRESENCE_EVERY_MS } from '../presence.js'
 import { FLEET } from '../streams.js'
 import { followWindows, isOver, type OpenWindow } from '../windows.js'
-import { type AssemblyParts, type AssemblyResult, assemble } from './assembly.js'
-
-export interface AggregatorParts extends AssemblyParts {
-  host: string
-  leaseMs: number
-}
+import { type AssemblyResult, assemble } from './assembly.js'
+import type { AggregatorParts } from './options.js'
 
 /** Windows that are known to have been assembled: more than can be followed at once. */
 const REMEMBERED = 32

@@ -1,8 +1,4 @@
-import { announce, type Store } from '../../nats/index.js'
-import type { Profile } from '../../src/protocol/profile.js'
-import type { Hotkey } from '../../src/wallet/hotkey.js'
-import type { HolePolicy } from '../../src/window/holes.js'
-import type { ActorParts } from '../actor.js'
+import { announce } from '../../nats/index.js'
 import { foldAttempt, noAttempt } from '../attempt.js'
 import { bell } from '../bell.js'
 import type { Staged } from '../generator/messages.js'
@@ -10,17 +6,8 @@ import { followJournal } from '../journal.js'
 import { indicesOf } from '../ranges.js'
 import type { OpenWindow } from '../windows.js'
 import { assembling, assemblyFailed, dropped, type Sealed, sealed } from './messages.js'
-import { writeFile } from './write-file.js'
-
-export interface AssemblyParts extends ActorParts {
-  hotkey: Hotkey
-  profile: Profile
-  holes: HolePolicy
-  /** Size of every part but the last, bytes. */
-  partBytes: number
-  rollouts: Store
-  parts: Store
-}
+import type { AssemblyParts } from './options.js'
+import { type Gathering, writeFile } from './write-file.js'
 
 /** An idle assembly looks at the clock this often, ms: the seal must not depend on the controller being alive. */
 const LOOK_MS = 250
@@ -31,22 +18,6 @@ export interface AssemblyResult {
   sealed?: Sealed
   dropped: Record<string, number>
   duplicates: number
-}
-
-/** What is known of the window while its file is written. */
-export interface Gathering {
-  /** First staged group of an index, in the journal's order. */
-  readonly staged: ReadonlyMap<number, Staged>
-  /** Indices their generator has given up. */
-  readonly burned: ReadonlySet<number>
-  isDropped(index: number): boolean
-  drop(index: number, reason: string, detail: string): Promise<void>
-  /** The controller has said so. */
-  sealNow(): boolean
-  /** Resolves when something has changed, or after a moment. */
-  look(): Promise<void>
-  /** Throws when another aggregator makes the file. To be asked before anything that cannot be taken back. */
-  stillOurs(): Promise<void>
 }
 
 /** Another aggregator makes the file now: this one has nothing more to say about it. */

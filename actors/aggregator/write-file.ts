@@ -4,10 +4,11 @@ import { WINDOW_BLOCKS } from '../../src/window/block.js'
 import { firstHole, writable } from '../../src/window/holes.js'
 import { openWindowFile, type WindowFile } from '../../src/window/parquet/writer.js'
 import { expectationOf } from '../expectation.js'
+import type { Staged } from '../generator/messages.js'
 import { rangesOf } from '../ranges.js'
 import type { OpenWindow } from '../windows.js'
-import type { AssemblyParts, Gathering } from './assembly.js'
 import { partObject, partReady, type Sealed } from './messages.js'
+import type { AssemblyParts } from './options.js'
 import { signGroup } from './sign.js'
 import { type Taken, takeGroup } from './take.js'
 
@@ -17,6 +18,22 @@ const READ_AHEAD = 2
 const SEAL_RESERVE_MS = 1_500
 /** The controller's word is waited for this long after draining should have ended. */
 const CONTROLLER_GRACE_MS = 500
+
+/** What is known of the window while its file is written. */
+export interface Gathering {
+  /** First staged group of an index, in the journal's order. */
+  readonly staged: ReadonlyMap<number, Staged>
+  /** Indices their generator has given up. */
+  readonly burned: ReadonlySet<number>
+  isDropped(index: number): boolean
+  drop(index: number, reason: string, detail: string): Promise<void>
+  /** The controller has said so. */
+  sealNow(): boolean
+  /** Resolves when something has changed, or after a moment. */
+  look(): Promise<void>
+  /** Throws when another aggregator makes the file. To be asked before anything that cannot be taken back. */
+  stillOurs(): Promise<void>
+}
 
 /**
  * One attempt at a window's file: takes staged groups in order as they come, until the window is closed; then what is left, as

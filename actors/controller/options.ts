@@ -3,7 +3,15 @@ import type { Chain } from '../../src/chain/chain.js'
 import type { CheckpointMetadata } from '../../src/checkpoint/metadata.js'
 import type { Profile } from '../../src/protocol/profile.js'
 import type { ActorParts } from '../actor.js'
-import type { WatchRegistration } from './registration.js'
+
+/** The hotkey's place on the subnet, as the chain tells it. */
+export type Registration =
+  | { kind: 'registered'; uid: number }
+  | { kind: 'unregistered' }
+  | { kind: 'unknown'; why: string }
+
+/** Follows one hotkey's registration until the signal aborts. */
+export type WatchRegistration = (hotkey: string, signal: AbortSignal) => AsyncIterable<Registration>
 
 /** What the controller is built from. */
 export interface ControllerParts extends ActorParts {

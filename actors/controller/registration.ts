@@ -1,15 +1,6 @@
 import type { Fleet } from './fleet.js'
 import type { ControllerParts } from './options.js'
 
-/** The hotkey's place on the subnet, as the chain tells it. */
-export type Registration =
-  | { kind: 'registered'; uid: number }
-  | { kind: 'unregistered' }
-  | { kind: 'unknown'; why: string }
-
-/** Follows one hotkey's registration until the signal aborts. */
-export type WatchRegistration = (hotkey: string, signal: AbortSignal) => AsyncIterable<Registration>
-
 /** The aggregator, whose hotkey it is, may be a while in coming, ms. */
 const LOOK_MS = 1_000
 

@@ -1,8 +1,6 @@
-import { announce, isBrokerError, type Store } from '../../nats/index.js'
-import type { Bucket } from '../../src/bucket/bucket.js'
+import { announce, isBrokerError } from '../../nats/index.js'
 import { verifyObject, withRetry } from '../../src/bucket/upload.js'
 import { objectKey } from '../../src/window/object.js'
-import type { ActorParts } from '../actor.js'
 import type { Sealed } from '../aggregator/messages.js'
 import { bell } from '../bell.js'
 import { isOver, type OpenWindow } from '../windows.js'
@@ -11,18 +9,7 @@ import { fileUpload } from './file-upload.js'
 import { Hopeless } from './hopeless.js'
 import { takeAway, tidy } from './leave.js'
 import { completed, type Uploaded, uploaded, uploadFailed } from './messages.js'
-
-export interface DeliveryParts extends ActorParts {
-  bucket: Bucket
-  /** Object store of the file's parts. */
-  parts: Store
-  /** May this bucket take files of the rehearsal engine? */
-  takesRehearsals: boolean
-  /** May files of the window's profile go to a real bucket? */
-  mayUpload(profile: string): boolean
-  /** No later epoch of the window is known. */
-  isLatest(window: OpenWindow): boolean
-}
+import type { DeliveryParts } from './options.js'
 
 /** The clock is looked at this often, ms, while nothing happens. */
 const LOOK_MS = 250

@@ -3,10 +3,10 @@ import { BucketError, type PartFacts } from '../../src/bucket/bucket.js'
 import { completeUpload, sendPart, withRetry } from '../../src/bucket/upload.js'
 import type { Part, Sealed } from '../aggregator/messages.js'
 import type { OpenWindow } from '../windows.js'
-import type { DeliveryParts } from './delivery.js'
 import { expectedEtag, type FileStory } from './file-story.js'
 import { Hopeless } from './hopeless.js'
 import { uploadOpened } from './messages.js'
+import type { DeliveryParts } from './options.js'
 
 /**
  * A window's file on its way into the bucket. A file of one part is a multipart upload too: an upload that was aborted

@@ -5,12 +5,8 @@ import { summaryLive } from '../controller/messages.js'
 import { encodePresence, PRESENCE_EVERY_MS } from '../presence.js'
 import { FLEET } from '../streams.js'
 import { followWindows, type OpenWindow } from '../windows.js'
-import { type DeliveryParts, type DeliveryResult, deliver } from './delivery.js'
-
-export interface UploaderParts extends Omit<DeliveryParts, 'isLatest'> {
-  host: string
-  leaseMs: number
-}
+import { type DeliveryResult, deliver } from './delivery.js'
+import type { UploaderParts } from './options.js'
 
 /** Windows that are known to have been delivered: more than can be followed at once. */
 const REMEMBERED = 32

@@ -1,40 +1,12 @@
-import type { CheckpointMetadata } from '../checkpoint/metadata.js'
-import type { Engine } from '../engine/engine.js'
-import type { Environment } from '../environment/environment.js'
-import type { Tokenizer } from '../environment/tokenizer.js'
-import type { Profile } from '../protocol/profile.js'
 import { sampleGroups } from '../protocol/rollout-sampling.js'
-import type { VerifySignature } from '../protocol/signatures.js'
-import type { ModelFacts } from '../window/group.js'
 import { openWindowReader, type WindowReader } from '../window/parquet/reader.js'
 import type { ByteSource } from '../window/parquet/source.js'
 import { UnreadableFile } from '../window/parquet/unreadable.js'
 import { Findings } from './findings.js'
+import type { JudgeOptions } from './judge-options.js'
 import { checkRows } from './rows.js'
 import { type Survey, surveyFile } from './survey.js'
 import { CannotJudge, type Counts, PENALTY, type Verdict, type VerdictKind } from './verdict.js'
-
-export interface JudgeOptions {
-  profile: Profile
-  /** sr25519; false for anything that is no signature. */
-  verify: VerifySignature
-  /** Whose file it must be, for which window, with which hash of its first block. What is left out is taken from the file itself. */
-  hotkey?: string | undefined
-  window?: number | undefined
-  windowHash?: string | undefined
-  /** The checkpoint a validator has loaded for this window. */
-  checkpoint?: CheckpointMetadata | undefined
-  /** Facts of its model: vocabulary, longest sequence, EOS. */
-  model?: ModelFacts | undefined
-  /** Renders and tokenizes prompts, decodes completions: with `environment` it makes prompts and rewards judgeable. */
-  tokenizer?: Tokenizer | undefined
-  environment?: Environment | undefined
-  /** Replays rows; must have `checkpoint` loaded. */
-  engine?: Engine | undefined
-  /** Hex: which groups and positions a validator opens. Without it every row and position is judged. */
-  challengeRandomness?: string | undefined
-  signal?: AbortSignal | undefined
-}
 
 /**
  * What a validator would say about a window file (protocol.md §7.2–7.4; one-covenant/grail grail/validation/miner_validator.py:257-1505,

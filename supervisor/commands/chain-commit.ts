@@ -3,7 +3,7 @@ import { parseReadCommitment, readCommitmentText } from '../../src/protocol/read
 import { loadHotkey } from '../../src/wallet/wallet.js'
 import { pathFrom } from '../config/load.js'
 import { readCredentials } from '../config/read-credentials.js'
-import type { ChainVerb } from './chain.js'
+import type { ChainVerb } from './chain-verb.js'
 
 /**
  * `grail chain commit`: puts the bucket's read credentials on chain when they are not there yet. Everybody can read them

@@ -1,5 +1,5 @@
 import { readMetagraph, readNeurons } from '../../src/chain/reads.js'
-import type { ChainVerb } from './chain.js'
+import type { ChainVerb } from './chain-verb.js'
 
 /** Rao per alpha or TAO. */
 const RAO = 1e9

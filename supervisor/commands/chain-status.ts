@@ -6,7 +6,7 @@ import { publicKeyOf } from '../../src/wallet/sr25519.js'
 import { windowOf } from '../../src/window/block.js'
 import { ConfigError } from '../config/config-error.js'
 import { pathFrom } from '../config/load.js'
-import type { ChainVerb } from './chain.js'
+import type { ChainVerb } from './chain-verb.js'
 
 /** GRAIL's trainer has this uid (one-covenant/grail grail/protocol/constants.py:156, 54d6342). */
 const TRAINER_UID = 0

@@ -1,10 +1,11 @@
 import { parseArgs } from 'node:util'
 import type { PolkadotChain } from '../../src/chain/polkadot.js'
-import { type LoadedConfig, loadConfig } from '../config/load.js'
+import { loadConfig } from '../config/load.js'
 import { untilStopped } from '../shutdown.js'
 import { commitVerb } from './chain-commit.js'
 import { neuronsVerb } from './chain-neurons.js'
 import { statusVerb } from './chain-status.js'
+import type { ChainVerb } from './chain-verb.js'
 import type { CommandIo } from './io.js'
 
 const USAGE = `usage: grail chain status  [--config grail.toml] [--json] [--hotkey SS58]
@@ -13,20 +14,6 @@ const USAGE = `usage: grail chain status  [--config grail.toml] [--json] [--hotk
 
 /** A person waits this long for a connection, ms. */
 const CONNECT_LIMIT_MS = 30_000
-
-/** What a verb of `grail chain` works with. */
-export interface ChainVerb {
-  loaded: LoadedConfig
-  chain: PolkadotChain
-  io: CommandIo
-  json: boolean
-  dryRun: boolean
-  /** Asked by flag to act without a question. */
-  yes: boolean
-  /** Address to look up instead of the wallet's. */
-  hotkey: string | undefined
-  signal: AbortSignal
-}
 
 const VERBS: Record<string, (verb: ChainVerb) => Promise<number>> = {
   status: statusVerb,

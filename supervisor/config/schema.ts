@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { DRAND_BASES } from '../../src/protocol/drand.js'
 import { FIRST_TAIL_MS } from '../../src/window/deadline.js'
-import { host } from './generators.js'
+import { host } from './host.js'
 
 const port = z.number().int().min(1).max(65_535)
 const ms = z.number().int().min(0)
@@ -164,7 +164,8 @@ export const configSchema = z.strictObject({
 
 /** The whole fleet in one value: parsed, complete, frozen. */
 export type Config = z.infer<typeof configSchema>
-export type { GeneratorConfig, HostConfig } from './generators.js'
+export type { GeneratorConfig } from './generators.js'
+export type { HostConfig } from './host.js'
 
 /** Keys whose values are never shown. */
 export const SECRET_KEYS: ReadonlySet<string> = new Set([

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Gpu, GpuInventory } from '../../src/engine/gpus.js'
-import { host } from '../../supervisor/config/generators.js'
+import { host } from '../../supervisor/config/host.js'
 import { numbered, visibleGpus } from '../../supervisor/gpus.js'
 import { coresOf, placeGenerators, shareOf, textOf } from '../../supervisor/render/placement.js'
 
