@@ -1,5 +1,6 @@
 import { announce } from '../../nats/index.js'
 import type { CheckpointMetadata } from '../../src/checkpoint/metadata.js'
+import { weightsKey } from '../../src/checkpoint/weights-key.js'
 import { WINDOW_BLOCKS } from '../../src/window/block.js'
 import type { Desk } from './desk.js'
 import { type CheckpointName, nextCheckpoint } from './messages.js'
@@ -7,14 +8,6 @@ import { type CheckpointName, nextCheckpoint } from './messages.js'
 /** What a window's events say of a checkpoint. */
 export function nameOf({ window, modelName, weightsHash, environment }: CheckpointMetadata): CheckpointName {
   return { window, modelName, weightsHash, environment }
-}
-
-/** Are two of them the same weights, published for the same window? */
-export function isSameCheckpoint(
-  one: Pick<CheckpointName, 'window' | 'weightsHash'>,
-  other: Pick<CheckpointName, 'window' | 'weightsHash'>,
-): boolean {
-  return one.window === other.window && one.weightsHash === other.weightsHash
 }
 
 /**
@@ -35,7 +28,7 @@ export function lookAhead({ parts, ledgers, signal }: Desk): (window: number) =>
     if (typeof found === 'string') return parts.log.debug({ window, why: found }, 'the next checkpoint is not known')
     if (!ledger?.opened) return
     const checkpoint = nameOf(found)
-    if (isSameCheckpoint(checkpoint, ledger.next ?? ledger.opened.checkpoint)) return
+    if (weightsKey(checkpoint) === weightsKey(ledger.next ?? ledger.opened.checkpoint)) return
     const { epoch } = ledger
     const said = { checkpoint, atMs: parts.clock.now() }
     await announce(parts.broker, nextCheckpoint, { window, epoch }, said, { signal })

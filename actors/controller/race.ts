@@ -1,4 +1,4 @@
-import { isSameCheckpoint } from './ahead.js'
+import { weightsKey } from '../../src/checkpoint/weights-key.js'
 import type { Desk } from './desk.js'
 import { isOver, type Ledger, stateOf } from './ledger.js'
 
@@ -50,7 +50,7 @@ async function newerThan(
         log.warn({ window, attempt, why: now }, UNREADABLE)
         continue
       }
-      return isSameCheckpoint(now, before)
+      return weightsKey(now) === weightsKey(before)
         ? undefined
         : `checkpoint ${now.window} became ready after the window was opened with ${before.window}`
     } catch (error) {

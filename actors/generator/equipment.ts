@@ -1,10 +1,11 @@
 import type { Checkpoint } from '../../src/checkpoint/metadata.js'
+import { weightsKey } from '../../src/checkpoint/weights-key.js'
 import { bell } from '../bell.js'
 import type { CheckpointName } from '../controller/messages.js'
 import type { OpenWindow } from '../windows.js'
 import type { Fetching, GeneratorParts } from './desk.js'
 import type { Workshop } from './make-group.js'
-import { otherWeights, weightsKey } from './weights.js'
+import { otherWeights } from './weights.js'
 
 /** A workshop in a lane's hands, from before its claim until its group is staged: so long its weights stay what they are. */
 export interface Loan {

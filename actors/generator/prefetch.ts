@@ -1,9 +1,9 @@
 import type { Checkpoint } from '../../src/checkpoint/metadata.js'
 import { type Scope, scope } from '../../src/checkpoint/scope.js'
+import { weightsKey } from '../../src/checkpoint/weights-key.js'
 import { bell } from '../bell.js'
 import type { CheckpointName } from '../controller/messages.js'
 import type { Fetching, GeneratorParts } from './desk.js'
-import { weightsKey } from './weights.js'
 
 /** The checkpoint of the next window on its way to this host. */
 export interface Prefetch {

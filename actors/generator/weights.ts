@@ -1,12 +1,6 @@
 import { expectedWeights } from '../../src/checkpoint/expected-weights.js'
 import type { Checkpoint } from '../../src/checkpoint/metadata.js'
-import type { CheckpointName } from '../controller/messages.js'
 import type { Workshop } from './make-group.js'
-
-/** Tells one checkpoint from every other one, also from one of a trainer that started over and uses its windows again. */
-export function weightsKey({ window, weightsHash }: Pick<CheckpointName, 'window' | 'weightsHash'>): string {
-  return `${window}/${weightsHash}`
-}
 
 /**
  * Why an engine's groups would not be of the checkpoint it was given: a sentence, or undefined when it reports exactly those
