@@ -89,8 +89,10 @@ export function chainPerAsk({ config }: LoadedConfig): AskChain {
 }
 
 /**
- * Where a generator gets the trainer's checkpoints: this host's cache, filled from the bucket. While that cannot be asked, or
- * the chain for its credentials, a checkpoint that lies there as it was verified is used.
+ * Where a generator gets the trainer's checkpoints: this host's cache, filled from the bucket. For a window that waits, a
+ * checkpoint that lies there as it was verified is used at once: the window's events name its weights, a generator that was
+ * not restarted would ask nobody either, and the bucket, or the chain for its credentials, may be slow or away. Which
+ * checkpoint a window has is the controller's to decide, and to look at again (protocol.md §8.2).
  */
 export function generatorCheckpoint(
   loaded: LoadedConfig,
@@ -104,6 +106,11 @@ export function generatorCheckpoint(
   return async (wanted, signal, { haste, keep }) => {
     if (wanted === undefined) return 'the first window says which one'
     const cache = trainer.cache(log, { lock, keep, inBackground: haste === 'ahead' })
+    const verified = haste === 'now' && (await cache.atHand(wanted))
+    if (verified) {
+      log.info({ checkpoint: wanted.window }, 'checkpoint used as it was verified here')
+      return verified
+    }
     const published = await trainer.source.at(wanted.window, signal).catch((error: unknown) => {
       signal.throwIfAborted()
       return error as Error

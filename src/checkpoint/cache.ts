@@ -3,6 +3,7 @@ import type { CacheOptions, CacheProgress } from './cache-options.js'
 import { asVerified, checkAgain, type Kept, lookAt, type Wanted } from './cached.js'
 import { CheckpointError, type CheckpointFault } from './checkpoint-error.js'
 import { deltaChain } from './delta-chain.js'
+import { writeDescription } from './description.js'
 import { diskFault } from './disk.js'
 import { type Made, type Making, makeFromDeltas, makeFull } from './make.js'
 import type { Checkpoint } from './metadata.js'
@@ -39,7 +40,7 @@ export interface CheckpointCache {
    * @throws CheckpointError, the bucket's error, or the signal's reason; nothing is half there then
    */
   ensure(checkpoint: TrainerCheckpoint, signal: AbortSignal): Promise<CachedCheckpoint>
-  /** A checkpoint that lies here as it was verified, without asking the bucket: for when that cannot be asked. */
+  /** A checkpoint that `ensure` has given and that lies here as it was verified, without asking the bucket again. */
   atHand(wanted: Wanted): Promise<Checkpoint | undefined>
   /**
    * Removes what crashed processes left and checkpoints beyond age and size, least recently used first; never one of `keep`,
@@ -253,6 +254,9 @@ export function checkpointCache(options: CacheOptions): CheckpointCache {
       })
       const ready = await untouched(checkpoint)
       const kept = ready ?? (await provideWithRoom(checkpoint, signal))
+      await writeDescription(kept.folder, checkpoint).catch((error: unknown) => {
+        throw diskFault(error, folder)
+      })
       if (!ready)
         await clean([window], { maxBytes: options.maxBytes }).catch((error: Error) =>
           // The checkpoint is there; a folder that cannot be removed is told, and fills the disk only slowly.

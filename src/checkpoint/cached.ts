@@ -1,5 +1,5 @@
 import type { Profile } from '../protocol/profile.js'
-import { readCheckpoint } from './folder.js'
+import { readDescription } from './description.js'
 import type { Checkpoint, CheckpointMetadata } from './metadata.js'
 import type { PublishedCheckpoint } from './published.js'
 import { isUntouched, readSeal, recheck, type Seal } from './seal.js'
@@ -25,19 +25,17 @@ export async function lookAt(folder: string, published: PublishedCheckpoint): Pr
 export type Wanted = Pick<CheckpointMetadata, 'window' | 'modelName' | 'weightsHash' | 'environment'>
 
 /**
- * The checkpoint in a cached folder by the folder's own word: of exactly these weights, as they were verified, with the
- * metadata it was made with. undefined when it is another one, or would have to be read again.
+ * The checkpoint in a cached folder: of exactly these weights, as they were verified, and mined as the bucket said when it was
+ * last asked. undefined when it is another one, would have to be read again, or nobody noted what the bucket said.
  */
 export async function asVerified(folder: string, wanted: Wanted, profile: Profile): Promise<Checkpoint | undefined> {
   const seal = await readSeal(folder)
   if (!seal || wanted.weightsHash === '' || seal.weightsHash !== wanted.weightsHash) return undefined
   if (seal.window !== wanted.window || !(await isUntouched(folder, seal))) return undefined
-  const found = await readCheckpoint(folder, profile)
-  if (typeof found === 'string') return undefined
-  const { modelName, environment } = found.metadata
-  if (modelName !== wanted.modelName || environment !== wanted.environment) return undefined
-  // A FULL form's metadata need not carry the hash that its delta's does.
-  return { ...found, metadata: { ...found.metadata, weightsHash: seal.weightsHash }, weightsHash: seal.weightsHash }
+  const metadata = await readDescription(folder, profile)
+  if (metadata?.window !== wanted.window || metadata.weightsHash !== wanted.weightsHash) return undefined
+  if (metadata.modelName !== wanted.modelName || metadata.environment !== wanted.environment) return undefined
+  return { folder, metadata, weightsHash: seal.weightsHash }
 }
 
 /** Reads a cached checkpoint's files again. Returns what is damaged, undefined when nothing is. */

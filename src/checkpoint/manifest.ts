@@ -1,4 +1,5 @@
 import { CheckpointError } from './checkpoint-error.js'
+import { DESCRIPTION_FILE } from './description.js'
 import { SEAL_FILE } from './seal.js'
 
 /** Most files of a checkpoint: a model has some hundred shards at most. */
@@ -9,7 +10,7 @@ const MAX_NAME_BYTES = 200
 const MAX_DEPTH = 8
 
 /** Names in a checkpoint's folder that are written by whoever puts it together, never fetched by its manifest. */
-const OWN_FILES: ReadonlySet<string> = new Set(['metadata.json', SEAL_FILE])
+const OWN_FILES: ReadonlySet<string> = new Set(['metadata.json', SEAL_FILE, DESCRIPTION_FILE])
 
 /**
  * Refuses a manifest with a file that would land outside the checkpoint's folder, be taken for one of our own, or be a

@@ -5,6 +5,7 @@ import { type Bucket, BucketError } from '../../src/bucket/bucket.js'
 import { openDirBucket } from '../../src/bucket/dir.js'
 import type { CacheProgress } from '../../src/checkpoint/cache.js'
 import { DELTA_VERSIONS } from '../../src/checkpoint/delta-format.js'
+import { DESCRIPTION_FILE } from '../../src/checkpoint/description.js'
 import { readCheckpoint } from '../../src/checkpoint/folder.js'
 import { SEAL_FILE } from '../../src/checkpoint/seal.js'
 import { weightsHash } from '../../src/checkpoint/weights-hash.js'
@@ -12,6 +13,7 @@ import { GRAIL_V5 } from '../../src/protocol/profile.js'
 import { contentOf, host, published, watched } from './helpers/host.js'
 import {
   fullFiles,
+  MINED,
   publishDelta,
   publishForm,
   publishFull,
@@ -39,7 +41,12 @@ function emptyBucket(t: { testdir(): string }): { bucket: Bucket; folder: string
 
 /** Compares a cached folder with what a FULL download of these weights gives, but for what says where it is from. */
 function holds(t: Test, folder: string, expected: Weights): void {
-  const { [SEAL_FILE]: _seal, 'metadata.json': _metadata, ...files } = contentOf(folder)
+  const {
+    [SEAL_FILE]: _seal,
+    [DESCRIPTION_FILE]: _description,
+    'metadata.json': _metadata,
+    ...files
+  } = contentOf(folder)
   const wanted = fullFiles(expected)
   t.same(new Set(Object.keys(files)), new Set(Object.keys(wanted)))
   for (const [path, bytes] of Object.entries(wanted)) t.ok(files[path]?.equals(bytes), path)
@@ -216,6 +223,28 @@ await t.test('what is mined comes from the bucket, whatever the cached folder sa
     { metadata: { environment: 'gsm8k' } },
     'the folder is as it was',
   )
+})
+
+await t.test('what is at hand is what was asked for before, mined as the bucket then said', async t => {
+  const { bucket, folder } = emptyBucket(t)
+  const hash = await weightsHash(w900, GRAIL_V5)
+  const metadata = { weights_hash: hash }
+  await publishFull(bucket, 900, w900, { metadata })
+  const wanted = { window: 900, modelName: 'async_trainer_snapshot', weightsHash: hash, environment: 'gsm8k' }
+  const atHand = (of = wanted) => host(folder, 'the bucket is not asked').atHand(of)
+  t.equal(await atHand(), undefined, 'nothing was asked for')
+  const first = await host(folder, bucket).ensure(await published(bucket, 900), never)
+  t.same(await atHand(), first)
+  for (const other of [{ window: 930 }, { weightsHash: '' }, { modelName: 'm' }, { environment: 'mbpp' }])
+    t.equal(await atHand({ ...wanted, ...other }), undefined, `not ${JSON.stringify(other)}`)
+  // Validators read the DELTA form's metadata wherever there is one; the files came from the FULL form.
+  const generation_params = { ...MINED.generation_params, temperature: 0.9 }
+  await publishDelta(bucket, 900, { previous: 870, from: w930, to: w900 }, { metadata: { generation_params } })
+  const second = await host(folder, bucket).ensure(await published(bucket, 900), never)
+  t.match(second.metadata, { generation: { temperature: 0.9 } })
+  t.same(await atHand(), second, 'the later word counts')
+  writeFileSync(join(second.folder, DESCRIPTION_FILE), '{"window"')
+  t.equal(await atHand(), undefined, 'half a word is none')
 })
 
 await t.test('a cached file that was touched is read again, and fetched anew when it is damaged', async t => {
@@ -453,6 +482,7 @@ await t.test('a manifest that leads out of the folder is refused before anything
     'a\u0000b',
     'metadata.json',
     SEAL_FILE,
+    DESCRIPTION_FILE,
     `${'n'.repeat(201)}`,
     'a/b/c/d/e/f/g/h/i',
   ]

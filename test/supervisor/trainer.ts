@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { mkdir, rename, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Log } from '../../actors/actor.js'
@@ -15,6 +17,7 @@ import { brokerOf, inTime, natsServerAbsent, startNats } from '../helpers/nats-s
 // How a generator comes to a checkpoint of the trainer: through this host's cache.
 
 const NOW: Fetching = { haste: 'now', keep: () => [] }
+const AHEAD: Fetching = { haste: 'ahead', keep: () => [] }
 const WINDOW = 900
 /** Nobody listens there. */
 const NO_CHAIN = '[chain]\nendpoints = ["ws://127.0.0.1:1"]\ngenesis = ""\n'
@@ -45,7 +48,8 @@ t.test('while the bucket cannot be asked a verified checkpoint is used', { skip:
   const fetched = await checkpoint(wanted, inTime(), NOW)
   if (typeof fetched === 'string') throw new Error(fetched)
   await rename(trainer, join(folder, 'away'))
-  t.same(await checkpoint(wanted, inTime(), NOW), fetched, 'the same as the bucket gave')
+  for (const haste of [NOW, AHEAD])
+    t.same(await checkpoint(wanted, inTime(), haste), fetched, 'the same as the bucket gave')
   for (const other of [{ weightsHash: 'f'.repeat(32) }, { window: 930 }, { environment: 'sat' }, { weightsHash: '' }])
     t.type(
       await checkpoint({ ...wanted, ...other }, inTime(), NOW),
@@ -54,6 +58,37 @@ t.test('while the bucket cannot be asked a verified checkpoint is used', { skip:
     )
   await writeFile(join(fetched.folder, 'config.json'), '{}')
   t.type(await checkpoint(wanted, inTime(), NOW), 'string', 'nor one that something has touched')
+})
+
+t.test('a window that waits is not kept waiting by the chain or the bucket', { skip: natsServerAbsent }, async t => {
+  const folder = t.testdir()
+  const bucket = openDirBucket({ folder: join(folder, 'trainer'), create: true })
+  t.teardown(() => bucket.close())
+  const weights = someWeights(1)
+  const metadata = { weights_hash: await weightsHash(weights, GRAIL_V5) }
+  await publishFull(bucket, WINDOW, weights, { metadata })
+  const wanted = {
+    window: WINDOW,
+    modelName: 'async_trainer_snapshot',
+    weightsHash: metadata.weights_hash,
+    environment: 'gsm8k',
+  }
+  const before = await generatorOf(t, folder, '[checkpoint]\nsource = "trainer"\ntrainer_folder = "trainer"\n')
+  const fetched = await before(wanted, inTime(), NOW)
+
+  let asked = 0
+  const chain = createServer(socket => {
+    asked++
+    socket.on('error', () => {})
+  })
+  chain.listen(0, '127.0.0.1')
+  await once(chain, 'listening')
+  t.teardown(() => chain.close())
+  const { port } = chain.address() as AddressInfo
+  const silent = `[chain]\nendpoints = ["ws://127.0.0.1:${port}"]\ngenesis = ""\n[checkpoint]\nsource = "trainer"\n`
+  const restarted = await generatorOf(t, folder, silent)
+  t.same(await restarted(wanted, inTime(), NOW), fetched, 'what its events name and this host has verified is used')
+  t.equal(asked, 0, 'and nobody was asked')
 })
 
 /** A process that has not ended by then is ended (supervisor/shutdown.ts), ms. */
