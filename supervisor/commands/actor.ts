@@ -3,17 +3,11 @@ import { runAggregator } from '../../actors/aggregator/aggregator.js'
 import { runController } from '../../actors/controller/controller.js'
 import { runGenerator } from '../../actors/generator/generator.js'
 import { runUploader } from '../../actors/uploader/uploader.js'
-import {
-  aggregatorParts,
-  type Composition,
-  controllerParts,
-  generatorParts,
-  hostOf,
-  uploaderParts,
-} from '../compose.js'
+import { aggregatorParts, type Composition, controllerParts, generatorParts, uploaderParts } from '../compose.js'
 import { ConfigError } from '../config/config-error.js'
 import { loadConfig } from '../config/load.js'
 import { hasReadCredentials } from '../config/read-credentials.js'
+import { hostOf } from '../from-inventory.js'
 import { untilStopped } from '../shutdown.js'
 import type { CommandIo } from './io.js'
 

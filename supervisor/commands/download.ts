@@ -13,8 +13,8 @@ import {
   sizeFault,
   WINDOW_PREFIX,
 } from '../../src/window/object.js'
-import { bucketOf } from '../compose.js'
 import { loadConfig, pathFrom } from '../config/load.js'
+import { bucketOf } from '../from-inventory.js'
 import { untilStopped } from '../shutdown.js'
 import type { CommandIo } from './io.js'
 

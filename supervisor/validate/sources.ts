@@ -2,8 +2,8 @@ import { open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Bucket, BucketError } from '../../src/bucket/bucket.js'
 import type { ByteSource } from '../../src/window/parquet/source.js'
-import { bucketOf } from '../compose.js'
 import type { LoadedConfig } from '../config/load.js'
+import { bucketOf } from '../from-inventory.js'
 
 /** A window file that can be opened to be judged. */
 export interface Judged {
