@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,7 +10,8 @@ import type { ServedOptions } from '../../src/engine/served.js'
 import { packageRoot } from '../../src/package-root.js'
 import { GRAIL_V5, PRIME_Q } from '../../src/protocol/profile.js'
 import { standInServer } from '../helpers/generation-server-control.js'
-import { runWorkerPython, workerPython, workerPythonAbsent } from '../helpers/worker-python.js'
+import { cpuWorker, tinyCheckpoint, tinyRequest } from '../helpers/tiny-model.js'
+import { workerPythonAbsent } from '../helpers/worker-python.js'
 
 // One contract for every engine there is.
 
@@ -29,8 +29,8 @@ const metadata: CheckpointMetadata = {
   generation,
   thinkingMode: 'instructed',
 }
-const coefficients = Int8Array.from({ length: 16 }, (_, j) => 17 * j - 127)
-const promptIds = Int32Array.from({ length: 50 }, (_, i) => 3 + ((i * 7) % 250))
+const ask = (changes: Partial<GroupRequest> = {}): GroupRequest => tinyRequest({ generation, ...changes })
+const { coefficients, promptIds } = ask()
 
 const folder = await mkdtemp(join(tmpdir(), 'engine-'))
 t.teardown(() => rm(folder, { recursive: true, force: true }))
@@ -42,7 +42,7 @@ const served = (name: string): ServedOptions => ({
   name,
   stateFolder: join(folder, 'state'),
   start: { program: server.program, env: server.env },
-  provers: [{ python: workerPython, device: 'cpu', threads: 1 }],
+  provers: [cpuWorker],
   logFile: { file: logOf(name), bytes: 1_000_000, backups: 1 },
 })
 
@@ -69,14 +69,12 @@ const implementations: Implementation[] = [
   {
     name: 'transformers',
     skip: workerPythonAbsent,
-    open: () => openEngine('transformers', { python: workerPython, device: 'cpu', threads: 1 }),
+    open: () => openEngine('transformers', cpuWorker),
     checkpoints: async () => {
-      const make = async (window: number): Promise<Checkpoint> => {
-        const target = join(folder, `t${window}`)
-        await runWorkerPython('tiny_checkpoint.py', target, String(window))
-        return { folder: target, metadata: { ...metadata, window, modelName: window === 30 ? 'first' : 'second' } }
-      }
-      return Promise.all([make(30), make(60)])
+      return Promise.all([
+        tinyCheckpoint(join(folder, 't30'), metadata),
+        tinyCheckpoint(join(folder, 't60'), { ...metadata, window: 60, modelName: 'second' }),
+      ])
     },
   },
   ...(
@@ -90,30 +88,14 @@ const implementations: Implementation[] = [
       skip: workerPythonAbsent,
       open,
       checkpoints: async () => {
-        const make = async (window: number): Promise<Checkpoint> => {
-          const target = join(folder, `b${window}`)
-          if (!existsSync(target)) await runWorkerPython('tiny_checkpoint.py', target, String(window), 'bigram')
-          return { folder: target, metadata: { ...metadata, window, modelName: window === 30 ? 'first' : 'second' } }
-        }
-        return [await make(30), await make(60)]
+        return [
+          await tinyCheckpoint(join(folder, 'b30'), { ...metadata, bigram: true }),
+          await tinyCheckpoint(join(folder, 'b60'), { ...metadata, window: 60, modelName: 'second', bigram: true }),
+        ]
       },
     }),
   ),
 ]
-
-function ask(changes: Partial<GroupRequest> = {}): GroupRequest {
-  return {
-    profile: 'grail-v5',
-    checkpointWindow: 30,
-    promptIds,
-    groupSize: 16,
-    generation,
-    coefficients,
-    deadlineMs: Date.now() + 600_000,
-    seed: 7,
-    ...changes,
-  }
-}
 
 function replay(group: GroupReply, rollout: number, changes: Partial<VerifyRequest> = {}): VerifyRequest {
   const tokens = Int32Array.from([...promptIds, ...group.completions[rollout]!.completionIds])
@@ -271,4 +253,4 @@ for (const { name, skip, open, checkpoints } of implementations)
     })
   })
 
-t.equal(GRAIL_V5.topk, coefficients.length, 'the coefficients above are as many as the profile has')
+t.equal(GRAIL_V5.topk, coefficients.length, 'the coefficients of these requests are as many as the profile has')

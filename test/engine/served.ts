@@ -4,9 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import t from 'tap'
-import type { Checkpoint } from '../../src/checkpoint/metadata.js'
 import { canary } from '../../src/engine/canary.js'
-import type { Engine, GroupRequest } from '../../src/engine/engine.js'
+import type { Engine } from '../../src/engine/engine.js'
 import type { ServedOptions } from '../../src/engine/served.js'
 import { freePort } from '../../src/engine/server/port.js'
 import { sglangEngine } from '../../src/engine/sglang.js'
@@ -14,8 +13,9 @@ import { vllmEngine } from '../../src/engine/vllm.js'
 import { GRAIL_V5 } from '../../src/protocol/profile.js'
 import { standInServer } from '../helpers/generation-server-control.js'
 import { gone, groupIsGone } from '../helpers/processes.js'
+import { cpuWorker, tinyCheckpoint, tinyRequest } from '../helpers/tiny-model.js'
 import { watchedLog } from '../helpers/watched-log.js'
-import { runWorkerPython, workerPython, workerPythonAbsent } from '../helpers/worker-python.js'
+import { workerPythonAbsent } from '../helpers/worker-python.js'
 
 // A server that generates and a worker that proves: what becomes of a group when one of them fails, with real signals.
 
@@ -23,49 +23,18 @@ import { runWorkerPython, workerPython, workerPythonAbsent } from '../helpers/wo
 t.setTimeout(280_000)
 
 const never = new AbortController().signal
-const generation = { maxTokens: 40, temperature: 0.7, topP: 0.9, topK: 50, repetitionPenalty: 1 }
-const promptIds = Int32Array.from({ length: 50 }, (_, i) => 3 + ((i * 7) % 250))
-const coefficients = Int8Array.from({ length: 16 }, (_, j) => 17 * j - 127)
+const ask = tinyRequest
+const { generation } = ask()
 
 const folder = await mkdtemp(join(tmpdir(), 'served-'))
 t.teardown(() => rm(folder, { recursive: true, force: true }))
 
-async function make(window: number): Promise<Checkpoint> {
-  const target = join(folder, `checkpoint-${window}`)
-  if (!workerPythonAbsent) await runWorkerPython('tiny_checkpoint.py', target, String(window), 'bigram')
-  return {
-    folder: target,
-    metadata: {
-      window,
-      modelName: 'tiny',
-      weightsHash: '',
-      environment: 'gsm8k',
-      environmentParams: {},
-      generation,
-      thinkingMode: 'instructed',
-    },
-  }
-}
+const make = (window: number) => tinyCheckpoint(join(folder, `checkpoint-${window}`), { window, bigram: true })
 const first = await make(30)
 const second = await make(60)
 
-const ask = (changes: Partial<GroupRequest> = {}): GroupRequest => ({
-  profile: 'grail-v5',
-  checkpointWindow: 30,
-  promptIds,
-  groupSize: 16,
-  generation,
-  coefficients,
-  deadlineMs: Date.now() + 600_000,
-  seed: 7,
-  ...changes,
-})
 const canaryOf = (engine: Engine, checkpointWindow: number) =>
-  canary(
-    engine,
-    { profile: GRAIL_V5, checkpointWindow, generation, promptIds, coefficients, deadlineMs: Date.now() + 600_000 },
-    never,
-  )
+  canary(engine, { ...ask({ checkpointWindow }), profile: GRAIL_V5 }, never)
 
 const LISTENS = /^listens (\d+)/
 const WORKER = /^worker (\d+):/
@@ -82,7 +51,7 @@ await t.test('sglang', { skip: workerPythonAbsent }, async t => {
     name: 'generator-0',
     stateFolder: join(folder, 'state'),
     start: { program: stand.program, env: stand.env },
-    provers: [{ python: workerPython, device: 'cpu', threads: 1 }],
+    provers: [cpuWorker],
     contextLength: 200,
     groups: { start: 2, most: 4 },
     limits: { healthEveryMs: 60_000, retryMs: 20, termMs: 2_000 },
@@ -276,7 +245,7 @@ await t.test('vllm', { skip: workerPythonAbsent }, async t => {
     name: 'generator-1',
     stateFolder: join(folder, 'state'),
     start: { program: stand.program, env: stand.env },
-    provers: [{ python: workerPython, device: 'cpu', threads: 1 }],
+    provers: [cpuWorker],
     limits: { healthEveryMs: 60_000, retryMs: 20, termMs: 2_000 },
     random: () => 0,
     onLog: log.onLog,
@@ -322,7 +291,7 @@ await t.test('a server somebody else started', { skip: workerPythonAbsent }, asy
   const options = {
     name: 'generator-2',
     stateFolder: join(folder, 'state'),
-    provers: [{ python: workerPython, device: 'cpu', threads: 1 }],
+    provers: [cpuWorker],
     attach: { url: `http://127.0.0.1:${port}` },
   }
   const engine = sglangEngine(options)
@@ -357,7 +326,7 @@ await t.test('a vLLM server somebody else started', { skip: workerPythonAbsent }
   const options = {
     name: 'generator-3',
     stateFolder: join(folder, 'state'),
-    provers: [{ python: workerPython, device: 'cpu', threads: 1 }],
+    provers: [cpuWorker],
     attach: { url: `http://127.0.0.1:${port}` },
   }
   const engine = vllmEngine(options)

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { EventEmitter, once } from 'node:events'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -7,14 +7,16 @@ import { join } from 'node:path'
 import t from 'tap'
 import type { Checkpoint } from '../../src/checkpoint/metadata.js'
 import { canary } from '../../src/engine/canary.js'
-import type { Engine, GroupRequest } from '../../src/engine/engine.js'
+import type { Engine } from '../../src/engine/engine.js'
 import { call } from '../../src/engine/transformers/call.js'
 import { startWorker } from '../../src/engine/transformers/child.js'
 import { Facts, Group, groupBody, Health, weightsBody } from '../../src/engine/transformers/wire.js'
 import { transformersEngine } from '../../src/engine/transformers.js'
 import { packageRoot } from '../../src/package-root.js'
 import { FORK_V1, GRAIL_V5 } from '../../src/protocol/profile.js'
-import { runWorkerPython, workerPython, workerPythonAbsent } from '../helpers/worker-python.js'
+import { cpuWorker, tinyCheckpoint, tinyRequest } from '../helpers/tiny-model.js'
+import { watchedLog } from '../helpers/watched-log.js'
+import { workerPython, workerPythonAbsent } from '../helpers/worker-python.js'
 
 // The worker as a process: how it starts, dies, hangs, comes back and ends.
 
@@ -22,59 +24,16 @@ import { runWorkerPython, workerPython, workerPythonAbsent } from '../helpers/wo
 t.setTimeout(240_000)
 
 const never = new AbortController().signal
-const generation = { maxTokens: 40, temperature: 0.7, topP: 0.9, topK: 50, repetitionPenalty: 1 }
+const ask = tinyRequest
 /**
  * Long enough that a signal or a deadline always comes while it is being generated: hot enough that of 16 completions
  * one goes on for hundreds of tokens. (A cold one ends where the tiny model's favourite path does, after 20.)
  */
-const endless = { ...generation, maxTokens: 450, temperature: 5, topP: 1, topK: 0 }
+const endless = { ...ask().generation, maxTokens: 450, temperature: 5, topP: 1, topK: 0 }
 
 const folder = await mkdtemp(join(tmpdir(), 'transformers-'))
 t.teardown(() => rm(folder, { recursive: true, force: true }))
-const checkpoint: Checkpoint = {
-  folder: join(folder, 'tiny'),
-  metadata: {
-    window: 30,
-    modelName: 'tiny',
-    weightsHash: '',
-    environment: 'gsm8k',
-    environmentParams: {},
-    generation,
-    thinkingMode: 'instructed',
-  },
-}
-if (!workerPythonAbsent) await runWorkerPython('tiny_checkpoint.py', checkpoint.folder, '1')
-
-const ask = (changes: Partial<GroupRequest> = {}): GroupRequest => ({
-  profile: 'grail-v5',
-  checkpointWindow: 30,
-  promptIds: Int32Array.from({ length: 50 }, (_, i) => 3 + ((i * 7) % 250)),
-  groupSize: 16,
-  generation,
-  coefficients: Int8Array.from({ length: 16 }, (_, j) => 17 * j - 127),
-  deadlineMs: Date.now() + 600_000,
-  seed: 7,
-  ...changes,
-})
-
-/** The worker's log as events. line() waits for the next line that matches, skipping those before it. */
-function watchedLog(): { onLog: (line: string) => void; line: (like: RegExp) => Promise<string> } {
-  const lines: string[] = []
-  const arrived = new EventEmitter()
-  return {
-    onLog: line => {
-      lines.push(line)
-      arrived.emit('line')
-    },
-    line: async like => {
-      for (;;) {
-        const at = lines.findIndex(line => like.test(line))
-        if (at >= 0) return lines.splice(0, at + 1).at(-1)!
-        await once(arrived, 'line')
-      }
-    },
-  }
-}
+const checkpoint = await tinyCheckpoint(join(folder, 'tiny'), { seed: 1 })
 
 /** What the worker says when it listens, with its process id. */
 const LISTENS = /^worker (\d+):/
@@ -97,9 +56,7 @@ const groupIsGone = (pid: number) => {
 await t.test('a worker that dies', { skip: workerPythonAbsent }, async t => {
   const log = watchedLog()
   const engine = transformersEngine({
-    python: workerPython,
-    device: 'cpu',
-    threads: 1,
+    ...cpuWorker,
     // One token and one proof of a worker that shares its core with others.
     deadlineGraceMs: 6_000,
     random: () => 0,
@@ -158,10 +115,7 @@ await t.test('a worker that dies', { skip: workerPythonAbsent }, async t => {
 
 await t.test('a worker on its own', { skip: workerPythonAbsent }, async t => {
   const log = watchedLog()
-  const worker = await startWorker(
-    { profile: GRAIL_V5, python: workerPython, device: 'cpu', threads: 1, onLog: log.onLog },
-    never,
-  )
+  const worker = await startWorker({ profile: GRAIL_V5, ...cpuWorker, onLog: log.onLog }, never)
   t.teardown(() => worker.stop())
   const limits = { timeoutMs: 120_000, signal: never }
 
@@ -267,7 +221,7 @@ await t.test('a worker whose parent is killed', { skip: workerPythonAbsent }, as
 })
 
 await t.test('several sequences per forward', { skip: workerPythonAbsent }, async t => {
-  const engine = transformersEngine({ python: workerPython, device: 'cpu', threads: 1, proofRows: 6 })
+  const engine = transformersEngine({ ...cpuWorker, proofRows: 6 })
   t.teardown(() => engine.close())
   await engine.start(checkpoint, never)
   const group = await engine.generate(

@@ -15,43 +15,29 @@ import {
   weightsBody,
 } from '../../src/engine/transformers/wire.js'
 import { GRAIL_V5 } from '../../src/protocol/profile.js'
-import { runWorkerPython, workerPython, workerPythonAbsent } from '../helpers/worker-python.js'
+import { cpuWorker, tinyCheckpoint, tinyRequest } from '../helpers/tiny-model.js'
+import { workerPythonAbsent } from '../helpers/worker-python.js'
 
 t.setTimeout(240_000)
 
 await t.test('proofs of completions that another program made', { skip: workerPythonAbsent }, async t => {
   const folder = await mkdtemp(join(tmpdir(), 'prove-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
-  const checkpoint = join(folder, 'tiny')
-  await runWorkerPython('tiny_checkpoint.py', checkpoint, '3')
   // Long enough that, of 16 completions, one meets EOS before: once in some 200 tokens.
   const generation = { maxTokens: 200, temperature: 1.5, topP: 1, topK: 0, repetitionPenalty: 1.1 }
-  const metadata = { window: 30, modelName: 'tiny', weightsHash: '', environment: 'gsm8k', environmentParams: {} }
-  const request: GroupRequest = {
-    profile: 'grail-v5',
-    checkpointWindow: 30,
-    promptIds: Int32Array.from({ length: 50 }, (_, i) => 3 + ((i * 7) % 250)),
-    groupSize: 16,
-    generation,
-    coefficients: Int8Array.from({ length: 16 }, (_, j) => 17 * j - 127),
-    deadlineMs: Date.now() + 600_000,
-    seed: 7,
-  }
+  const checkpoint = await tinyCheckpoint(join(folder, 'tiny'), { seed: 3, generation })
+  const request = tinyRequest({ generation })
   const limits = { timeoutMs: 120_000, signal: new AbortController().signal }
 
   const provedEarlier: GroupReply[] = []
   // One sequence per forward, and several with padding: both ways through the prover.
   for (const proofRows of [1, 6]) {
-    const worker = await startWorker(
-      { profile: GRAIL_V5, python: workerPython, device: 'cpu', threads: 1, proofRows },
-      limits.signal,
-    )
+    const worker = await startWorker({ profile: GRAIL_V5, ...cpuWorker, proofRows }, limits.signal)
     t.teardown(() => worker.stop())
     const prove = (completions: Int32Array[], changes: Partial<GroupRequest> = {}) =>
       call(worker, 'POST', '/v1/prove', proveBody({ ...request, ...changes }, completions), Group, limits)
     await t.rejects(prove([Int32Array.of(5)]), { name: 'EngineError', next: 'later' }, 'without a checkpoint: later')
-    const body = weightsBody({ folder: checkpoint, metadata: { ...metadata, generation, thinkingMode: 'instructed' } })
-    const facts = await call(worker, 'POST', '/v1/weights', body, Facts, limits)
+    const facts = await call(worker, 'POST', '/v1/weights', weightsBody(checkpoint), Facts, limits)
     const group = await call(worker, 'POST', '/v1/group', groupBody(request), Group, limits)
     const ids = group.completions.map(({ completionIds }) => completionIds)
     t.ok(new Set(ids.map(({ length }) => length)).size > 1, 'completions of several lengths')
