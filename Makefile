@@ -33,8 +33,10 @@ fast:
 
 lint:
 	@bash supervisor/setup/node.sh
+	@bash supervisor/setup/test-python.sh
 	@npx --no-install biome check .
 	@npx --no-install eslint .
+	@bash test/python-types.sh
 
 format:
 	@npx --no-install biome check --write .

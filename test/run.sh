@@ -26,6 +26,7 @@ if [ "$what" = all ] && [ $# -eq 0 ]; then
     faults=0
     npx --no-install biome check . || { echo "FAILED format and lint: 'make format' mends what can be mended"; faults=$((faults + 1)); }
     npx --no-install eslint . || { echo "FAILED lint: promises nobody waits for"; faults=$((faults + 1)); }
+    bash test/python-types.sh || { echo "FAILED types of our own Python"; faults=$((faults + 1)); }
     exit "$faults"
   ) >.tap/lint.log 2>&1 &
   lint=$!

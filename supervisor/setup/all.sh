@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 here=supervisor/setup
 
 declare -A title=([system]='nats-server, supervisord, numactl' [node]='npm packages, compiled program'
-  [s3-server]='local S3 server' [python]='Python with the model libraries (some gigabytes)' [test-python]='independent reader of window files')
+  [s3-server]='local S3 server' [python]='Python with the model libraries (some gigabytes)' [test-python]='independent reader of window files, mypy')
 steps=(node s3-server)
 case "${1:-rehearsal}" in
   rehearsal) ;;

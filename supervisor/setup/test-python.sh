@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what only tests need into .venv-test: the independent reader of window files. Does nothing when it is there.
+# Installs what only tests need into .venv-test: the independent reader of window files, and the checker of our own Python's
+# types. Does nothing when it is there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -7,6 +7,7 @@ One namespace and one alarm per test; a list of builtins and a list of modules t
 import builtins
 import signal
 import sys
+import typing
 import warnings
 
 # Imported here, once, so that every judged process has them without reading files.
@@ -34,13 +35,20 @@ class TimeIsUp(Exception):
     """An Exception, as in the reference: code that swallows every exception also swallows its alarm."""
 
 
-def _import(name, globals=None, locals=None, fromlist=(), level=0):
+def _import(
+    name: str,
+    globals: typing.Any = None,
+    locals: typing.Any = None,
+    fromlist: typing.Any = (),
+    level: int = 0,
+) -> object:
     if name.split(".")[0] not in IMPORTABLE:
         raise ImportError("Module '%s' is not allowed in sandboxed execution" % name)
     return builtins.__import__(name, globals, locals, fromlist, level)
 
 
-def _compiles(code):
+# Nothing of __future__ may be imported here: compile and exec hand it on to what they are given.
+def _compiles(code: str) -> str:
     try:
         compile(code, "<string>", "exec")
     except SyntaxError:
@@ -51,8 +59,8 @@ def _compiles(code):
     return "valid"
 
 
-def _passes(source, names, seconds):
-    def ring(_signal, _frame):
+def _passes(source: str, names: dict[str, object], seconds: int) -> bool:
+    def ring(_signal: int, _frame: object) -> None:
         raise TimeIsUp()
 
     before = signal.signal(signal.SIGALRM, ring)
@@ -69,11 +77,11 @@ def _passes(source, names, seconds):
         signal.signal(signal.SIGALRM, before)
 
 
-def describe():
+def describe() -> dict[str, object]:
     return {}
 
 
-def run(job, say):
+def run(job: dict[str, typing.Any], say: typing.Callable[[object], None]) -> None:
     """job: {code, tests, seconds}. Says {"syntax": ...}, then, for code that compiles, {"passed": [...]}."""
     warnings.simplefilter("ignore")
     sys.dont_write_bytecode = True

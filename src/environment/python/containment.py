@@ -8,6 +8,8 @@ interpreter's modules. So the kernel holds the door: a seccomp filter that allow
 answers EPERM to every other.
 """
 
+from __future__ import annotations
+
 import ctypes
 import platform
 import resource
@@ -66,7 +68,7 @@ _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | _EPERM
 _AT_NUMBER, _AT_MACHINE, _AT_ARGUMENTS = 0, 4, 16
 
 
-def _filter(machine):
+def _filter(machine: str) -> bytes:
     audit, allowed, reading = _MACHINES[machine]
     program = [
         (_LOAD, 0, 0, _AT_MACHINE),
@@ -93,16 +95,16 @@ class _Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p)]
 
 
-def _limit(what, value):
+def _limit(what: int, value: int) -> None:
     resource.setrlimit(what, (value, value))
 
 
-def shut_in(memory_bytes, cpu_seconds):
+def shut_in(memory_bytes: int, cpu_seconds: int) -> None:
     """Shuts this process in. Raises OSError or KeyError when the kernel or the machine cannot do it: then run nothing."""
     code = _filter(platform.machine())
     libc = ctypes.CDLL(None, use_errno=True)
 
-    def prctl(option, first, second=0):
+    def prctl(option: int, first: int, second: int = 0) -> None:
         result = libc.prctl(option, ctypes.c_ulong(first), ctypes.c_ulong(second), ctypes.c_ulong(0), ctypes.c_ulong(0))
         if result != 0:
             raise OSError(ctypes.get_errno(), "prctl %d is refused" % option)

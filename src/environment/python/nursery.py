@@ -12,6 +12,8 @@ interpreter ends with it. Requests and answers are JSON lines on stdin and stdou
 stdout is {"ready": {...}}. End of stdin ends the nursery and its child.
 """
 
+from __future__ import annotations
+
 import importlib
 import json
 import os
@@ -19,6 +21,7 @@ import select
 import signal
 import sys
 import time
+from typing import Any, NoReturn, Protocol
 
 from containment import shut_in
 
@@ -26,7 +29,15 @@ from containment import shut_in
 MAX_REPORT = 64 * 1024
 
 
-def _child(job_module, request, report, nursery):
+class Job(Protocol):
+    """What a job module has."""
+
+    def describe(self) -> dict[str, object]: ...
+
+    def run(self, job: Any, say: Any) -> None: ...
+
+
+def _child(job_module: Job, request: dict[str, Any], report: int, nursery: int) -> NoReturn:
     """Never returns."""
     try:
         nothing = os.open(os.devnull, os.O_RDWR)
@@ -35,12 +46,12 @@ def _child(job_module, request, report, nursery):
         os.closerange(3, report)
         os.closerange(report + 1, 256)
 
-        def say(part):
+        def say(part: object) -> None:
             os.write(report, (json.dumps(part) + "\n").encode())
 
         shut_in(request["memory"], int(request["seconds"]) + 2)
         if os.getppid() != nursery:
-            return  # it died before it could take its child along
+            os._exit(0)  # it died before it could take its child along
         job_module.run(request["job"], say)
         say({"end": True})
     except BaseException as error:
@@ -52,7 +63,7 @@ def _child(job_module, request, report, nursery):
         os._exit(0)
 
 
-def _listen(source, child, deadline):
+def _listen(source: int, child: int, deadline: float) -> tuple[bytes, str]:
     """Bytes the child wrote, and how it ended: 'end', 'timeout', 'flood', or 'orphaned' when nobody waits any more."""
     heard = b""
     while True:
@@ -71,7 +82,7 @@ def _listen(source, child, deadline):
             return heard, "orphaned"
 
 
-def _judge(job_module, request):
+def _judge(job_module: Job, request: dict[str, Any]) -> dict[str, Any]:
     source, report = os.pipe()
     nursery = os.getpid()
     try:
@@ -110,7 +121,7 @@ def _judge(job_module, request):
     return {"outcome": "crashed", "parts": parts, "detail": how}
 
 
-def _check_containment():
+def _check_containment() -> None:
     """Ends the nursery with one sentence on stderr where nothing may be run."""
     child = os.fork()
     if child == 0:
@@ -125,14 +136,14 @@ def _check_containment():
         sys.exit(1)
 
 
-def main():
+def main() -> None:
     _check_containment()
-    job_module = importlib.import_module(sys.argv[1])
+    job_module: Any = importlib.import_module(sys.argv[1])
     ready = dict(job_module.describe(), python="%d.%d.%d" % sys.version_info[:3])
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
-    def answer(message):
+    def answer(message: object) -> None:
         out.write(json.dumps(message) + "\n")
         out.flush()
 

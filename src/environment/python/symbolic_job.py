@@ -2,6 +2,10 @@
 grail/environments/math_hendrycks_env.py:_math_answers_equal, 54d6342), in a process that cannot do anything else:
 sympy's parser evaluates what it reads."""
 
+from __future__ import annotations
+
+from typing import Callable
+
 try:
     import sympy
 except ImportError:
@@ -11,11 +15,11 @@ else:
     sympy.simplify(sympy.parse_expr("sqrt(8)/2 + 1/3*x*(x+1)") - sympy.parse_expr("sin(x)**2 + 0.5"))
 
 
-def describe():
+def describe() -> dict[str, object]:
     return {"sympy": sympy.__version__ if sympy else None}
 
 
-def run(job, say):
+def run(job: dict[str, str], say: Callable[[object], None]) -> None:
     """job: {predicted, gold}. Says {"equal": bool}."""
     try:
         difference = sympy.parse_expr(job["predicted"]) - sympy.parse_expr(job["gold"])
