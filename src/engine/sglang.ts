@@ -4,7 +4,7 @@ import { sglangDialect } from './server/sglang-dialect.js'
 
 export type SglangOptions = ServedOptions
 
-/** Generation by SGLang (0.5 or later) over its native /generate, weights changed in place; proofs by Python workers. */
+/** Generation by SGLang (0.5.4 or later) over its native /generate, weights changed in place; proofs by Python workers. */
 export function sglangEngine(options: SglangOptions): Engine {
   return servedEngine(sglangDialect, options)
 }

@@ -10,13 +10,15 @@ import type { ServedOptions } from '../../src/engine/served.js'
 import { packageRoot } from '../../src/package-root.js'
 import { GRAIL_V5, PRIME_Q } from '../../src/protocol/profile.js'
 import { standInServer } from '../helpers/generation-server-control.js'
+import { REAL_START_MS, realServer, realServerAbsent } from '../helpers/real-server.js'
 import { cpuWorker, tinyCheckpoint, tinyRequest } from '../helpers/tiny-model.js'
 import { workerPythonAbsent } from '../helpers/worker-python.js'
 
 // One contract for every engine there is.
 
-/** Importing torch takes seconds to a minute, several times. */
-t.setTimeout(240_000)
+const realNames = ['sglang', 'vllm'] as const
+/** Importing torch takes seconds to a minute, several times; a real server is started several times as well. */
+t.setTimeout(realNames.some(realServer) ? 8 * REAL_START_MS : 240_000)
 
 const never = new AbortController().signal
 const generation = { maxTokens: 40, temperature: 0.7, topP: 0.9, topK: 50, repetitionPenalty: 1.1 }
@@ -38,10 +40,10 @@ t.teardown(() => rm(folder, { recursive: true, force: true }))
 const logOf = (name: string): string => join(folder, 'log', `${name}.server.log`)
 /** Engines that generate on a server: a process stands in for it and samples from the checkpoint it is given. */
 const server = await standInServer(folder)
-const served = (name: string): ServedOptions => ({
+const served = (name: string, start: ServedOptions['start'] = server): ServedOptions => ({
   name,
   stateFolder: join(folder, 'state'),
-  start: { program: server.program, env: server.env },
+  start: { program: start!.program, env: start!.env ?? {}, extraArgs: start!.extraArgs ?? [] },
   provers: [cpuWorker],
   logFile: { file: logOf(name), bytes: 1_000_000, backups: 1 },
 })
@@ -79,13 +81,21 @@ const implementations: Implementation[] = [
   },
   ...(
     [
-      ['sglang', () => openEngine('sglang', served('sglang'))],
-      ['vllm', () => openEngine('vllm', served('vllm'))],
+      ['sglang', () => openEngine('sglang', served('sglang')), false],
+      ['vllm', () => openEngine('vllm', served('vllm')), false],
+      ...realNames.map(
+        name =>
+          [
+            `real-${name}`,
+            () => openEngine(name, served(`real-${name}`, realServer(name))),
+            realServer(name) ? false : realServerAbsent(name),
+          ] as const,
+      ),
     ] as const
   ).map(
-    ([name, open]): Implementation => ({
+    ([name, open, absent]): Implementation => ({
       name,
-      skip: workerPythonAbsent,
+      skip: absent || workerPythonAbsent,
       open,
       checkpoints: async () => {
         return [
@@ -112,6 +122,7 @@ function replay(group: GroupReply, rollout: number, changes: Partial<VerifyReque
 
 for (const { name, skip, open, checkpoints } of implementations)
   await t.test(name, { skip }, async t => {
+    if (name.startsWith('real-')) t.setTimeout(4 * REAL_START_MS)
     const [first, second] = await checkpoints()
     const engine = open()
     t.teardown(() => engine.close())

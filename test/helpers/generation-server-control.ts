@@ -18,7 +18,8 @@ export interface ServerControl {
   /** Also with generations of one or two tokens, as health checks are. */
   probes?: boolean
   start?: 'waits' | 'crashes'
-  weights?: 'refused' | 'stale'
+  /** cached: the prefix cache is in use and is not reset. */
+  weights?: 'refused' | 'stale' | 'cached'
   /** SIGTERM is ignored. */
   stubborn?: boolean
 }

@@ -55,6 +55,8 @@ export interface Sample {
 /** What one kind of server does differently from another. */
 export interface Dialect {
   name: 'sglang' | 'vllm'
+  /** Tokens of the context length that prompt and completion together cannot have: the server cuts what asks for them. */
+  heldBack: number
   launch(template: ServerTemplate, model: Required<ServedModel>, port: number): Launch
   /** One completion. @throws ServerTrouble for what may succeed later, EngineError 'never' for what cannot */
   sample(ask: Ask, request: SampleRequest): Promise<Sample>

@@ -22,7 +22,7 @@ export interface ServedOptions {
   }
   /** A server that somebody else started, and keeps. Its sequences and context length are its owner's choice. */
   attach?: { url: string; apiKey?: string }
-  /** Longest sequence, prompt and completion, in tokens; the model's own limit where that is lower. */
+  /** Longest sequence in tokens that the server is started for; the model's own limit where that is lower. */
   contextLength?: number
   /** Groups generated at once: where it starts, and the most that is tried. */
   groups?: { start?: number; most?: number }

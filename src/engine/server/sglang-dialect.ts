@@ -3,12 +3,18 @@ import { EngineError } from '../engine.js'
 import { type Dialect, jsonOf, OtherWeights, type Sample, ServerTrouble } from './dialect.js'
 import { resolveProgram, serverEnvironment } from './program.js'
 
-// SGLang's own HTTP (docs.sglang.io, "SGLang Native APIs" and "SGLang for RL Systems"; sglang 0.5).
+// SGLang's own HTTP (docs.sglang.io, "SGLang Native APIs" and "SGLang for RL Systems"; sglang 0.5.4 to 0.5.23).
 
 /** Some GB from a disk into a running server (one-covenant/grail mining/weight_sync.py allows 300 s, 54d6342). */
 const RELOAD_MS = 300_000
 const ASK_MS = 10_000
 const ABORT_MS = 5_000
+/**
+ * Its scheduler leaves one token of the context length unused and one more for each request, and lowers max_new_tokens
+ * to that without a word (sgl-project/sglang srt/managers/tp_worker.py and scheduler.py, 0.5.23).
+ */
+const HELD_BACK = 2
+const NOT_FOUND = 404
 
 const Generated = z.object({
   output_ids: z.array(z.int()),
@@ -28,6 +34,7 @@ const ModelInfo = z.object({ model_path: z.string(), weight_version: z.string().
 
 export const sglangDialect: Dialect = {
   name: 'sglang',
+  heldBack: HELD_BACK,
 
   launch(template, model, port) {
     const { program, before } = resolveProgram(template.program, 'sglang.launch_server')
@@ -58,7 +65,6 @@ export const sglangDialect: Dialect = {
         skip_special_tokens: false,
       },
       stream: false,
-      return_token_ids: true,
       ...(logprobs && { return_logprob: true }),
     })
     const parsed = Generated.safeParse(jsonOf(answer, '/generate'))
@@ -84,7 +90,14 @@ export const sglangDialect: Dialect = {
   },
 
   async served(ask) {
-    const info = ModelInfo.parse(jsonOf(await ask('GET', '/get_model_info', undefined, ASK_MS), '/get_model_info'))
+    // Versions before 0.5.6 know it by its older name only, which is to go.
+    let path = '/model_info'
+    let answer = await ask('GET', path, undefined, ASK_MS)
+    if (answer.status === NOT_FOUND) {
+      path = '/get_model_info'
+      answer = await ask('GET', path, undefined, ASK_MS)
+    }
+    const info = ModelInfo.parse(jsonOf(answer, path))
     return {
       folder: info.model_path,
       ...(typeof info.weight_version === 'string' && { version: info.weight_version }),

@@ -4,12 +4,16 @@ import { EngineError } from '../engine.js'
 import { type Dialect, jsonOf, type Sample, ServerTrouble } from './dialect.js'
 import { resolveProgram, serverEnvironment } from './program.js'
 
-// vLLM's OpenAI-compatible server (docs.vllm.ai, "OpenAI-Compatible Server" and "Sleep Mode"; return_token_ids since 0.10.2).
+// vLLM's OpenAI-compatible server (docs.vllm.ai, "OpenAI-Compatible Server" and "Sleep Mode"; return_token_ids since 0.10.2,
+// checked up to 0.32.0).
 
 /** Name of the model in requests: the same for every checkpoint. */
 const SERVED_NAME = 'grail'
 const RELOAD_MS = 300_000
 const ASK_MS = 10_000
+
+/** Of /reset_prefix_cache: older versions answer nothing, newer ones {"success": …}. */
+const REFUSED = /^\s*\{\s*"success"\s*:\s*false\b/
 
 const Completion = z.object({
   choices: z
@@ -33,10 +37,13 @@ const Models = z.object({ data: z.array(z.object({ id: z.string(), root: z.strin
 export function vllmDialect(inPlace: boolean): Dialect {
   return {
     name: 'vllm',
+    heldBack: 0,
 
     launch(template, model, port) {
-      const resolved = resolveProgram(template.program, 'vllm.entrypoints.openai.api_server')
-      const command = basename(resolved.program) === 'vllm' ? ['serve', model.folder] : ['--model', model.folder]
+      // As the command vllm does; the server's own module is to go.
+      const resolved = resolveProgram(template.program, 'vllm.entrypoints.cli.main')
+      const isVllm = resolved.before.length > 0 || basename(resolved.program) === 'vllm'
+      const command = isVllm ? ['serve', model.folder] : ['--model', model.folder]
       const args = [
         ...resolved.before,
         ...command,
@@ -121,7 +128,9 @@ export function vllmDialect(inPlace: boolean): Dialect {
           ]
           for (const [path, body] of steps) {
             const { status, text } = await ask('POST', path, body, RELOAD_MS)
-            if (status !== 200) throw new ServerTrouble(`${path} answered ${status}: ${text.slice(0, 300)}`)
+            // A cache that is still in use is not reset, and only the answer says so.
+            if (status !== 200 || REFUSED.test(text))
+              throw new ServerTrouble(`${path} answered ${status}: ${text.slice(0, 300)}`)
           }
         },
       } satisfies Pick<Dialect, 'reload'>)),

@@ -23,7 +23,7 @@ export interface WeighedServer {
   put(checkpoint: Checkpoint, serving: ServingFolder, version: string, signal: AbortSignal): Promise<void>
   /** It did not hold what it said: for the next checkpoint it is started anew. */
   distrust(): void
-  /** Longest sequence it takes of this checkpoint, tokens. */
+  /** Longest sequence, prompt and completion, that it makes of this checkpoint, tokens. */
   contextLength(serving: ServingFolder): number
 }
 
@@ -171,7 +171,7 @@ export function weighedServer(dialect: Dialect, options: ServedOptions, parts: W
   return {
     server,
     put,
-    contextLength,
+    contextLength: serving => contextLength(serving) - dialect.heldBack,
     distrust() {
       trusted = false
     },
