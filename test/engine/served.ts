@@ -270,14 +270,20 @@ await t.test('vllm', { skip: workerPythonAbsent }, async t => {
   await log.line(/^weights reloaded/)
   t.ok((await canaryOf(engine, 60)).ok, 'weights are changed in place where that is asked for')
   t.notOk(await groupIsGone(server))
+  stand.set({ weights: 'cached' })
+  await engine.load(first, never)
+  await log.line(/did not take the weights while running.*"success":false/)
+  await gone(server)
+  const next = number(await log.line(LISTENS))
+  t.ok((await canaryOf(engine, 30)).ok, 'one whose cache of the old weights is still in use is started anew')
   stand.set({ weights: 'stale' })
   await t.rejects(
-    engine.load(first, never),
+    engine.load(second, never),
     { name: 'EngineError', next: 'never', message: /does not generate with the weights/ },
     'and checked',
   )
   await engine.close()
-  await gone(server)
+  await gone(next)
 })
 
 await t.test('a server somebody else started', { skip: workerPythonAbsent }, async t => {
