@@ -76,7 +76,8 @@ function checked(
 export function vllmRoutes(parts: StandInParts): Routes {
   const { folder, servedName, contextLength, development, control, say, held } = parts
   let model = loadModel(folder)
-  let asleep = false
+  /** Requests wait while it sleeps. */
+  let asleep: { wake: () => void; awake: Promise<void> } | undefined
   const fingerprint = 'vllm-0.32.0-standin'
 
   const routes: Routes = {
@@ -88,8 +89,7 @@ export function vllmRoutes(parts: StandInParts): Routes {
       const asked = checked(given, parts, model.table.length)
       if (given.ignore_eos !== true) for (const stop of model.stops) asked.stops.add(stop)
       const trouble = goesWrong(asked.maxTokens, control())
-      const engineDied = 'EngineCore encountered an issue. See stack trace (above) for the root cause.'
-      if (asleep) throw refused(500, engineDied, 'InternalServerError', null)
+      await asleep?.awake
       if (trouble === 'out-of-memory') throw refused(500, OUT_OF_MEMORY, 'InternalServerError', null)
       if (trouble === 'no-lora') throw bad('LoRA weights are not loaded')
       const { ids, logprobs } = generate(model, asked, trouble)
@@ -176,7 +176,13 @@ export function vllmRoutes(parts: StandInParts): Routes {
     ...routes,
 
     'POST /sleep': (_, reply, query) => {
-      asleep = true
+      if (!asleep) {
+        let wake = (): void => {}
+        const awake = new Promise<void>(resolve => {
+          wake = resolve
+        })
+        asleep = { wake, awake }
+      }
       reply.json(200, { status: 'sleeping', level: Number(query.get('level') ?? 1) })
     },
 
@@ -189,7 +195,10 @@ export function vllmRoutes(parts: StandInParts): Routes {
 
     'POST /wake_up': (_, reply, query) => {
       const tags = query.getAll('tags')
-      asleep = tags.length > 0 && !tags.includes('kv_cache')
+      if (tags.length === 0 || tags.includes('kv_cache')) {
+        asleep?.wake()
+        asleep = undefined
+      }
       reply.json(200, { status: asleep ? 'sleeping' : 'awake', tags: tags.length > 0 ? tags : null })
     },
 

@@ -61,7 +61,7 @@ async function checkpointIn(folder: string, real: boolean, window: number): Prom
   return target
 }
 
-/** Starts it as the engine does, with the first checkpoint as version "30/first". */
+/** Starts it as the engine does, with the first checkpoint as version "30/first"; vLLM in its development mode. */
 export async function startTarget(
   name: ServerName,
   real: boolean,
@@ -89,7 +89,8 @@ export async function startTarget(
     onLog: () => {},
   })
   const template = {
-    ...{ program, env, extraArgs, contextLength: CONTEXT, cacheFolder: join(folder, 'cache') },
+    ...{ program, extraArgs, contextLength: CONTEXT, cacheFolder: join(folder, 'cache') },
+    env: { ...env, VLLM_SERVER_DEV_MODE: '1' },
     ...{ tensorParallel: 1, memoryShare: 0.5, sequences: 20 },
   }
   const model = { folder: checkpoints[0], version: '30/first' }

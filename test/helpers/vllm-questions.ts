@@ -114,7 +114,13 @@ export const vllmQuestions: Question[] = [
   ],
   ['another path', path('GET', '/nowhere'), 404, { detail: 'Not Found' }],
   ['another method', path('GET', '/v1/completions'), 405, { detail: 'Method Not Allowed' }],
-  ['sleep is not there without the development mode', path('POST', '/sleep?level=2'), 404, { detail: 'Not Found' }],
+  ['it sleeps', path('POST', '/sleep?level=2'), 200, { status: 'sleeping', level: 2 }],
+  ['wakes its weights', path('POST', '/wake_up?tags=weights'), 200, { status: 'sleeping', tags: ['weights'] }],
+  ['reloads them', path('POST', '/collective_rpc', { method: 'reload_weights' }), 200, { results: [null] }],
+  ['wakes the rest', path('POST', '/wake_up?tags=kv_cache'), 200, { status: 'awake', tags: ['kv_cache'] }],
+  ['forgets its cache', path('POST', '/reset_prefix_cache'), 200, { success: true }],
+  ['and generates', complete({}), 200, choice({ finish_reason: 'length' })],
+  ['a call of nothing', path('POST', '/collective_rpc', {}), 400, refusal('Bad Request', null, /Missing 'method'/)],
 ]
 
 export const vllmStream: Streamed = {
