@@ -8,7 +8,7 @@ import { vllmDialect } from '../../src/engine/server/vllm-dialect.js'
 import { standInServer } from './generation-server-control.js'
 import { type Answer, askRaw } from './raw-http.js'
 import { REAL_START_MS, realServer } from './real-server.js'
-import { runWorkerPython } from './worker-python.js'
+import { tinyCheckpoint } from './tiny-model.js'
 
 export const dialects = { sglang: sglangDialect, vllm: vllmDialect(false) }
 export type ServerName = keyof typeof dialects
@@ -53,7 +53,7 @@ export interface Streamed {
 async function checkpointIn(folder: string, real: boolean, window: number): Promise<string> {
   const target = join(folder, `${real ? 'real' : 'stand-in'}-${window}`)
   if (existsSync(target)) return target
-  if (real) await runWorkerPython('tiny_checkpoint.py', target, String(window), 'bigram')
+  if (real) await tinyCheckpoint(target, { window, bigram: true })
   else {
     await mkdir(target, { recursive: true })
     await writeFile(join(target, 'config.json'), JSON.stringify({ eos_token_id: [EOS, MODEL_STOP] }))
