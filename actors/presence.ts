@@ -23,6 +23,22 @@ const schema = z.strictObject({
   inFlight: z.array(z.number().int()).optional(),
   /** p90 of this generator's groups, ms. */
   groupMs: z.number().optional(),
+  /** Of a generator whose engine has a generation server. */
+  server: z
+    .strictObject({
+      /** stopped, starting, ready, degraded, restarting or failed. */
+      state: z.string(),
+      /** Why it is not ready; '' when all is well. */
+      reason: z.string(),
+      /** Groups at the server, and the most that may be; with a prover or in line for one; in line for the server. */
+      generating: z.number().int(),
+      limit: z.number().int(),
+      proving: z.number().int(),
+      waiting: z.number().int(),
+      /** Share of the time since its weights were loaded in which it had a group, between windows too; in [0, 1]. */
+      busy: z.number(),
+    })
+    .optional(),
 })
 
 /** What a process says about itself, every second while it lives. */

@@ -171,6 +171,7 @@ export async function generatorParts(of: Composition, number: number): Promise<G
     rollouts: openStore(common.broker, ROLLOUTS),
     holes: holesOf(loaded, profile),
     checkpoint,
+    engineStatus: () => engine.status?.(),
     close: () => engine.close(),
     workshop: async (checkpoint, aborted) => {
       const { metadata } = checkpoint

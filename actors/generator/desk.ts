@@ -1,5 +1,6 @@
 import type { Store } from '../../nats/index.js'
 import type { Checkpoint } from '../../src/checkpoint/metadata.js'
+import type { EngineStatus } from '../../src/engine/engine.js'
 import type { HolePolicy } from '../../src/window/holes.js'
 import type { ActorParts } from '../actor.js'
 import type { CheckpointName } from '../controller/messages.js'
@@ -30,6 +31,8 @@ export interface GeneratorParts extends ActorParts {
   checkpoint(wanted: CheckpointName | undefined, signal: AbortSignal, fetching: Fetching): Promise<Checkpoint | string>
   /** Starts the engine with a checkpoint, or swaps it: everything groups are made with. */
   workshop(checkpoint: Checkpoint, signal: AbortSignal): Promise<Workshop>
+  /** How the engine is, also while it starts; absent or undefined where it has nothing to say. */
+  engineStatus?(): EngineStatus | undefined
   /** Ends the engine and what it has started, also in the middle of a load. */
   close(): Promise<void>
 }

@@ -9,6 +9,7 @@ import { trackInFlight } from './in-flight.js'
 import { runLane } from './lane.js'
 import { measurePace } from './pace.js'
 import { prefetchNext } from './prefetch.js'
+import { serverPresence } from './server-presence.js'
 import { swapAhead } from './swap.js'
 import { keepTallies } from './tally.js'
 
@@ -58,6 +59,7 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
         const groupMs = pace.groupMs()
         const shop = equipment.shop()
         const trouble = equipment.trouble()
+        const status = parts.engineStatus?.()
         return encodePresence({
           role: 'generator',
           instance,
@@ -73,6 +75,7 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
           ...(working ? { window: working.window.window, epoch: working.window.epoch } : {}),
           ...(shop ? { checkpointWindow: shop.metadata.window } : {}),
           ...(groupMs === undefined ? {} : { groupMs }),
+          ...(status ? { server: serverPresence(status) } : {}),
         })
       },
       { everyMs: PRESENCE_EVERY_MS, signal },

@@ -15,7 +15,22 @@ const WINDOWS_SHOWN = '5'
 /** Who does not answer a question about the fleet within this time, ms, is away. */
 const ANSWER_MS = 10_000
 
-function presenceLine(p: Presence): string {
+function serverText({
+  state,
+  reason,
+  generating,
+  limit,
+  proving,
+  waiting,
+  busy,
+}: NonNullable<Presence['server']>): string {
+  const why = reason === '' ? '' : ` (${reason})`
+  const groups = `${generating} of ${limit} groups generating, ${waiting} waiting, ${proving} proving`
+  return `server ${state}${why}: ${groups}, busy ${(100 * busy).toFixed(1)} % since its weights were loaded`
+}
+
+/** A live process in a line. */
+export function presenceLine(p: Presence): string {
   const facts = [
     p.state,
     ...(p.engine ? [`engine ${p.engine}`] : []),
@@ -24,6 +39,7 @@ function presenceLine(p: Presence): string {
     ...(p.inFlight?.length ? [`in flight ${p.inFlight.join(',')}`] : []),
     ...(p.groupMs === undefined ? [] : [`p90 ${(p.groupMs / 1000).toFixed(1)} s per group`]),
     ...(p.hotkey === undefined ? [] : [`hotkey ${p.hotkey}`]),
+    ...(p.server === undefined ? [] : [serverText(p.server)]),
   ]
   return `  ${p.instance.padEnd(28)} ${facts.join(', ')}`
 }
