@@ -46,7 +46,8 @@ export async function runLane(
       loan = window && isMineable(window, pace, clock.now()) ? await equipment.borrow(window) : undefined
       // A server that is full, or lost memory, takes fewer groups: the lanes beyond that rest.
       const mayRun = lane < (loan?.shop.engine.inFlight?.() ?? Number.POSITIVE_INFINITY)
-      if (!window || !loan || !mayRun || !isMineable(window, pace, clock.now())) {
+      const waitMs = loan?.shop.engine.waitMs?.() ?? 0
+      if (!window || !loan || !mayRun || !isMineable(window, pace, clock.now(), waitMs)) {
         busy(false)
         indices.giveBack()
         loan?.giveBack()
@@ -56,7 +57,7 @@ export async function runLane(
       busy(true)
       const index = await indices.next(window)
       if (index === undefined) continue
-      indices.ahead(window)
+      indices.ahead(window, waitMs)
       const worked = await work(desk, window, loan.shop, index)
       if (worked === 'stopped') continue
       if (typeof worked === 'object' && 'distrust' in worked) equipment.distrust(loan.shop, worked.distrust)

@@ -36,6 +36,8 @@ export interface Task {
 /** What the engine answered, before it is rewarded and judged: the engine is free for the next group. */
 export interface Generated {
   task: Task
+  /** Of the time the engine took: it stood in line behind other groups. */
+  waitedMs: number
   /** Rewards, gates and packs what the engine returned; takes no GPU. */
   finish(): Promise<{ group: Group; findings: Finding[] }>
 }
@@ -112,5 +114,5 @@ export async function generate(
     }
     return { group, findings: gateGroup(group, profile, expectationOf(task)) }
   }
-  return { task, finish }
+  return { task, waitedMs: (reply.seconds.wait ?? 0) * SECOND_MS, finish }
 }

@@ -17,8 +17,11 @@ const NOT_AHEAD = new Error('nothing is claimed ahead any more')
 export interface NextIndex {
   /** The index that was claimed ahead in this window, else one taken now. Resolves and throws as `Taking` does. */
   next: Taking['now']
-  /** A group begins now: half way through it the index of its successor is claimed, if there will be time for that one. */
-  ahead(window: OpenWindow): void
+  /**
+   * A group begins now: half way through it the index of its successor is claimed, if there will be time for that one.
+   * @param waitMs how long it, and its successor, are expected to stand in line at the engine
+   */
+  ahead(window: OpenWindow, waitMs?: number): void
   /** Leaves what was claimed ahead to other generators: this one will not come to it soon. */
   giveBack(): void
 }
@@ -28,13 +31,13 @@ export function claimingAhead({ parts, inFlight, pace, signal }: Desk, take: Tak
   const { clock, holes } = parts
   let held: { window: OpenWindow; index: Promise<number | undefined>; inner: Scope } | undefined
 
-  async function halfWay(window: OpenWindow, canceled: AbortSignal): Promise<number | undefined> {
-    const groupMs = expectedMs(window, pace)
+  async function halfWay(window: OpenWindow, waitMs: number, canceled: AbortSignal): Promise<number | undefined> {
+    const groupMs = waitMs + expectedMs(window, pace)
     await clock.sleep(groupMs * AHEAD_AT, canceled)
     if (canceled.aborted) return undefined
     // Where a hole cuts off the file, there must also be time to make the group elsewhere should this one give it back.
     const beginMs = holes === 'truncate' ? groupMs + LIST_GRACE_MS : groupMs * (1 - AHEAD_AT)
-    return isMineable(window, pace, clock.now() + beginMs) ? take.ahead(window) : undefined
+    return isMineable(window, pace, clock.now() + beginMs, waitMs) ? take.ahead(window) : undefined
   }
 
   const nextIndex: NextIndex = {
@@ -48,10 +51,10 @@ export function claimingAhead({ parts, inFlight, pace, signal }: Desk, take: Tak
       return (await ready.index.catch(() => undefined)) ?? take.now(window)
     },
 
-    ahead(window) {
+    ahead(window, waitMs = 0) {
       nextIndex.giveBack()
       const inner = scope(signal)
-      const index = halfWay(window, inner.signal).finally(inner.end)
+      const index = halfWay(window, waitMs, inner.signal).finally(inner.end)
       index.catch(() => {})
       held = { window, index, inner }
     },

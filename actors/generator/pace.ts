@@ -2,7 +2,7 @@ import { GROUP_SAMPLES, p90 } from '../../src/window/deadline.js'
 
 /** How long this generator's groups take. */
 export interface Pace {
-  /** @param ms one whole group, from its claim to its staged event */
+  /** @param ms one whole group, from its claim to its staged event, but for what it stood in line at the engine */
   finished(ms: number): void
   /** p90 in ms; undefined before the first group. */
   groupMs(): number | undefined

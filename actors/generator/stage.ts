@@ -90,7 +90,7 @@ async function reward(
   } finally {
     until.end()
   }
-  pace.finished(clock.now() - beganMs)
+  pace.finished(clock.now() - beganMs - generated.waitedMs)
   tallies.staged(window, rollouts, bytes, seconds)
   log.debug({ window: window.window, index, bytes, seconds }, 'staged')
   return true

@@ -24,7 +24,8 @@ export interface GroupReply {
   completions: Completion[]
   /** Sequences per forward of its proofs, for VerifyRequest.group; 1 where a proof depends on its own sequence alone. */
   proofRows: number
-  seconds: { generate: number; prove: number }
+  /** `wait`: in line before generation began, where there is a line. */
+  seconds: { wait?: number; generate: number; prove: number }
 }
 
 /** Replays one sequence: an independent forward over prompt and completion. */
@@ -104,6 +105,8 @@ export interface Engine {
    * Groups may come back in another order than they were asked for. Absent: 1.
    */
   inFlight?(): number
+  /** How long a group asked for now would stand in line before its generation begins, ms, as far as can be foreseen. Absent: 0. */
+  waitMs?(): number
   /** Absent where there is nothing to say. */
   status?(): EngineStatus
   verify(request: VerifyRequest, signal: AbortSignal): Promise<VerifyReply>

@@ -19,6 +19,7 @@ import { LIMITS, type ServedLimits, type ServedOptions } from './server/options.
 import { proofWorkers } from './server/proof-workers.js'
 import { makeServingFolder, removeOtherFolders } from './server/serving-folder.js'
 import { slots } from './server/slots.js'
+import { expectTurns } from './server/turns.js'
 import { weighedServer } from './server/weights.js'
 import { withSignal } from './server/with-signal.js'
 
@@ -57,6 +58,7 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
   const seats = slots(options.provers.length * (1 + WAITING_PER_PROVER))
   const provers = proofWorkers(options.provers, profile, onLog, random)
   const busy = busyTime(() => performance.now())
+  const turns = expectTurns(() => performance.now())
   const folders = join(resolve(stateFolder), `${name}.serving`)
   const closing = new AbortController()
 
@@ -176,6 +178,7 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
 
   async function generate(request: GroupRequest, caller: AbortSignal): Promise<GroupReply> {
     caller.throwIfAborted()
+    const calledMs = Date.now()
     const model = requireHeld()
     checkGroupRequest(request, model.facts, profile, Date.now())
     const late = new AbortController()
@@ -189,7 +192,8 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
       await withSignal(agreement(model), signal)
       const beganMs = Date.now()
       const over = busy.enter()
-      given.push(over)
+      const turnOver = turns.begin()
+      given.push(over, () => turnOver(false))
       const completions = await completionsOf(request, {
         dialect,
         server,
@@ -202,6 +206,7 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
         signal,
       })
       over()
+      turnOver(true)
       const generatedMs = Date.now()
       const saturated = generating.taken() >= pace.limit()
       given.push(await seats.take(signal))
@@ -216,7 +221,11 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
         model: model.facts,
         completions: reply.completions,
         proofRows: reply.proofRows,
-        seconds: { generate: (generatedMs - beganMs) / 1_000, prove: reply.seconds.prove },
+        seconds: {
+          wait: (beganMs - calledMs) / 1_000,
+          generate: (generatedMs - beganMs) / 1_000,
+          prove: reply.seconds.prove,
+        },
       }
     } catch (error) {
       signal.throwIfAborted()
@@ -235,6 +244,7 @@ export function servedEngine(dialect: Dialect, options: ServedOptions): Engine {
     load,
     generate,
     inFlight: () => pace.limit() + options.provers.length * (1 + WAITING_PER_PROVER),
+    waitMs: () => turns.waitMs(pace.limit(), generating.waiting()),
 
     status(): EngineStatus {
       const { state, reason } = server.state()

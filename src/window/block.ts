@@ -26,10 +26,10 @@ export function deadlineOf(endTimestampMs: number): number {
 }
 
 /**
- * Timestamp of block W+30 before that block exists, unix ms.
+ * Timestamp of block W+30 before that block exists, whole unix ms: rather one too early than one too late.
  * @param from a block whose timestamp is known
  * @param blockMs measured or nominal milliseconds per block
  */
 export function extrapolateEnd(window: number, from: { number: number; timestampMs: number }, blockMs: number): number {
-  return from.timestampMs + (windowEnd(window) - from.number) * blockMs
+  return Math.floor(from.timestampMs + (windowEnd(window) - from.number) * blockMs)
 }

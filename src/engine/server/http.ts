@@ -97,7 +97,7 @@ export async function askServer(
   { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal },
 ): Promise<ServerAnswer> {
   signal.throwIfAborted()
-  const timeout = AbortSignal.timeout(timeoutMs)
+  const timeout = AbortSignal.timeout(Math.ceil(timeoutMs))
   const either = AbortSignal.any([signal, timeout])
   const text = body === undefined ? undefined : JSON.stringify(body)
   try {

@@ -39,7 +39,8 @@ export async function call<T>(
   { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal },
 ): Promise<T> {
   signal.throwIfAborted()
-  const timeout = AbortSignal.timeout(timeoutMs)
+  // Deadlines may have fractions of a millisecond, timers must not.
+  const timeout = AbortSignal.timeout(Math.ceil(timeoutMs))
   const packed = body === undefined ? undefined : codec.pack(body)
   const { status, answer } = await new Promise<{ status: number; answer: unknown }>((resolve, reject) => {
     const asked = request(

@@ -30,7 +30,9 @@ t.test('a generator says how its generation server is', { skip: natsServerAbsent
   let said: Presence | undefined
   const watched = watchPresence(broker, FLEET, {
     signal: end.signal,
-    onChange: change => change.type !== 'gone' && (said = decodePresence(change.bytes)),
+    onChange: change => {
+      if (change.type !== 'gone') said = decodePresence(change.bytes)
+    },
   })
   const saying = (look: (presence: Presence) => boolean) =>
     until('presence says so', () => (said && look(said) ? said : undefined))
