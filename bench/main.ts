@@ -8,6 +8,7 @@ import { claims } from './claims/claims.js'
 import { gpu } from './gpu/gpu.js'
 import { flatness } from './growth/flatness.js'
 import { growth } from './growth/growth.js'
+import { pipelining } from './pipelining/pipelining.js'
 import type { Figure } from './report/figure.js'
 import { keepRun, lastFigures, type Run } from './report/keep.js'
 import { machineFacts } from './report/machine.js'
@@ -28,6 +29,7 @@ const SUITE: readonly Benchmark[] = [
   staging,
   tail,
   use,
+  pipelining,
   recovery,
   start,
   clone,

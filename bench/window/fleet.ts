@@ -3,7 +3,7 @@ import { WINDOW_BLOCKS } from '../../src/window/block.js'
 import { FIRST_TAIL_MS } from '../../src/window/deadline.js'
 import { startS3 } from '../../test/helpers/s3-server.js'
 import { worldOnS3 } from '../../test/helpers/s3-world.js'
-import { startWorld, type World } from '../../test/helpers/world.js'
+import { startWorld, type World, type WorldOptions } from '../../test/helpers/world.js'
 import { type Bench, until } from '../measure/bounded.js'
 import { startLink } from '../tail/link.js'
 
@@ -17,15 +17,17 @@ const LINK_BYTES_PER_S = 100e6
 /** A whole fleet with real processes, as a host runs it: real broker, development chain, S3 server behind a line of 20 ms. */
 export async function startFleet(
   bench: Bench,
-  options: { generators: number; windowSeconds: number; actors?: string[] },
+  options: { generators: number; windowSeconds: number; actors?: string[] } & Pick<
+    WorldOptions,
+    'engine' | 'makeCheckpoint' | 'stallMs'
+  >,
 ): Promise<World> {
   const s3 = await startS3()
   bench.teardown(() => s3.stop())
   const link = await startLink(Number(new URL(s3.endpoint).port), RTT_MS, LINK_BYTES_PER_S)
   bench.teardown(() => link.close())
   return startWorld(bench, {
-    generators: options.generators,
-    ...(options.actors ? { actors: options.actors } : {}),
+    ...options,
     blockMs: (options.windowSeconds / WINDOW_BLOCKS) * 1_000,
     paceMs: Math.round((options.windowSeconds / GROUPS_PER_WINDOW) * 1_000),
     maxTokens: MAX_TOKENS,

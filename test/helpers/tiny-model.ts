@@ -12,8 +12,8 @@ export const cpuWorker = { python: workerPython, device: 'cpu', threads: 1 }
 const PROMPT_IDS = Int32Array.from({ length: 50 }, (_, i) => 3 + ((i * 7) % 250))
 /** As many as the profile has, of both signs. */
 const COEFFICIENTS = Int8Array.from({ length: 16 }, (_, j) => 17 * j - 127)
-/** A request is never late, ms. */
-const TIME_MS = 600_000
+/** A request is never late, ms. As a window's no whole number, and less than any limit of the engine's own. */
+const TIME_MS = 200_000.5
 
 const tinyMetadata: CheckpointMetadata = {
   window: 30,
@@ -49,8 +49,7 @@ export function tinyRequest(changes: Partial<GroupRequest> = {}): GroupRequest {
     groupSize: 16,
     generation: tinyMetadata.generation,
     coefficients: COEFFICIENTS,
-    // As a window's: not a whole number of ms, and nearer than any limit of the engine's own.
-    deadlineMs: Date.now() + 200_000.5,
+    deadlineMs: Date.now() + TIME_MS,
     seed: 7,
     ...changes,
   }

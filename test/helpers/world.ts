@@ -33,6 +33,10 @@ export interface WorldOptions {
   /** Milliseconds per group of single generators. */
   paceOf?: Record<string, number>
   maxTokens?: number
+  /** Text of the [engine] section; default: the rehearsal engine at its pace. */
+  engine?: string
+  /** Makes the checkpoint that is mined with in the folder it is given; default: one for rehearsals, without weights. */
+  makeCheckpoint?: (folder: string) => Promise<void>
   /** Mines with the checkpoints of a trainer: its bucket is the folder `trainer`, filled by `publish` before anything starts. Each host keeps copies of its own. */
   publish?: (bucket: Bucket, checkpointFolder: string) => Promise<void>
   /** Text of the [bucket] section; default: a folder. */
@@ -154,8 +158,7 @@ ${options.bucket ?? 'kind = "dir"\nfolder = "bucket"\nrehearsal = true'}
 [checkpoint]
 ${options.publish ? `source = "trainer"\ntrainer_folder = "trainer"\ncache = "cache-${name.split('@')[1] ?? FIRST_HOST}"` : 'folder = "checkpoint"'}
 [engine]
-name = "rehearsal"
-pace_ms = ${options.paceOf?.[name] ?? options.paceMs ?? 600}
+${options.engine ?? `name = "rehearsal"\npace_ms = ${options.paceOf?.[name] ?? options.paceMs ?? 600}`}
 [policy]
 first_tail_ms = ${options.firstTailMs ?? 1_500}
 ${options.policy ?? ''}
@@ -173,13 +176,17 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
   const folder = await mkdtemp(join(tmpdir(), 'grail-world-'))
   const nats = await startNats(t)
   const { ss58 } = await createRehearsalWallet(join(folder, 'wallets'))
-  await rehearsalCheckpoint({
-    folder: join(folder, 'checkpoint'),
-    tokenizerFolder: bundledTokenizerFolder(),
-    environment: options.environment ?? 'sat',
-    generation: { maxTokens, temperature: 0.7, topP: 0.9, topK: 50, repetitionPenalty: 1 },
-    thinkingMode: 'instructed',
-  })
+  const makeCheckpoint =
+    options.makeCheckpoint ??
+    ((target: string) =>
+      rehearsalCheckpoint({
+        folder: target,
+        tokenizerFolder: bundledTokenizerFolder(),
+        environment: options.environment ?? 'sat',
+        generation: { maxTokens, temperature: 0.7, topP: 0.9, topK: 50, repetitionPenalty: 1 },
+        thinkingMode: 'instructed',
+      }))
+  await makeCheckpoint(join(folder, 'checkpoint'))
   if (options.publish) {
     await mkdir(join(folder, 'trainer'))
     await options.publish(openDirBucket({ folder: join(folder, 'trainer') }), join(folder, 'checkpoint'))
