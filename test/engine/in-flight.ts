@@ -29,7 +29,7 @@ t.test('how many groups are generated at once', async t => {
   const cases: [title: string, start: number, most: number, rate: (groups: number) => number, ends: number[]][] = [
     ['is raised as long as more brings more', 2, 16, groups => 1_000 * Math.min(groups, 6), [6]],
     ['is lowered, to a step from the fewest that bring as much', 12, 16, groups => 1_000 * Math.min(groups, 6), [6, 7]],
-    ['is lowered when more brings less', 8, 16, groups => 1_000 * Math.min(groups, 12 - groups), [5, 6]],
+    ['is lowered when more brings less', 8, 16, groups => 1_000 * Math.max(1, Math.min(groups, 12 - groups)), [5, 6]],
     ['never exceeds the most', 2, 5, groups => 1_000 * groups, [5]],
     ['stays at one when one fills the server', 1, 16, () => 1_000, [1]],
   ]
@@ -57,6 +57,31 @@ t.test('how many groups are generated at once', async t => {
   for (let i = 0; i < 500; i++)
     idle.finished({ tokens: 8_000, saturated: false, beganMs: (i - 1) * 1_000, endedMs: i * 1_000 })
   t.equal(idle.limit(), 2, 'is not judged while callers keep fewer in flight')
+})
+
+t.test('groups in flight are measured over several windows when one has too few groups', async t => {
+  // 12 groups a window: four begin at once, and at its end one after the other ends and has no successor.
+  const pace = groupsInFlight({ start: 4, most: 16 })
+  const GROUPS = 12
+  const finish = (endedMs: number, saturated: boolean) =>
+    pace.finished({ tokens: 8_000, saturated, beganMs: endedMs - 10_000, endedMs })
+  const limits: number[] = []
+  for (let window = 0; window < 6 && pace.limit() === 4; window++) {
+    for (let i = 0; i < GROUPS; i++) finish(window * 360_000 + i * 2_500, i <= GROUPS - 4)
+    limits.push(pace.limit())
+  }
+  // Of nine saturated ones the first four began at once, and from the fifth on is counted: four a window.
+  t.same(limits, [4, 4, 8], 'twelve are counted in the third window, and more is tried')
+
+  // The time between windows is no part of it: the same throughput brings no change, whichever way it is cut up.
+  const cut = groupsInFlight({ start: 1, most: 2 })
+  const serveOne = (endedMs: number, saturated = true) =>
+    cut.finished({ tokens: 8_000, saturated, beganMs: endedMs - 1_000, endedMs })
+  for (let i = 0; i < 14; i++) serveOne(i * 1_000)
+  t.equal(cut.limit(), 2, 'two are tried')
+  for (let window = 1; window < 9 && cut.limit() === 2; window++)
+    for (let i = 0; i < 8; i++) serveOne(window * 360_000 + i * 800, i < 7)
+  t.equal(cut.limit(), 2, 'and kept: a quarter more throughput, in windows that lie far apart')
 })
 
 t.test('groups in flight of a server that ran out of memory', async t => {

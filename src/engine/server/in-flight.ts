@@ -23,9 +23,11 @@ export interface InFlight {
 
 /** A higher limit has to bring this much more throughput, or it is taken back: every group more waits longer. */
 const WORTH_IT = 1.03
+/** So much for each of the three steps a doubling stands for. */
+const WORTH_DOUBLING = WORTH_IT ** 3
 /** A lower one may cost this share and no more, all steps down together: little by little much would be lost. */
 const KEPT = 0.99
-/** A step, as a share of the limit; at least one group. */
+/** A step, as a share of the limit; at least one group. At first the limit is doubled: a few windows are to be enough. */
 const STEP = 0.25
 /** Groups a measurement takes, in multiples of the limit: fewer say more about their lengths than about the server. */
 const ROUNDS = 3
@@ -57,9 +59,12 @@ export function groupsInFlight({ start, most }: { start: number; most: number })
   let up = true
   let hold = 0
   let nextHold = FIRST_HOLD
-  /** Groups whose generation began under another limit are not measured. */
+  /** Groups whose generation began under another limit, or all at once when a window was opened, are not measured. */
   let skip = limit
-  let measured: { groups: number; tokens: number; sinceMs: number } | undefined
+  /** Over as many windows as it takes: `lastMs` is when the last group ended, and undefined after a break. */
+  let measured: { groups: number; tokens: number; ms: number; lastMs: number | undefined } | undefined
+  /** Large steps, until one comes to nothing. */
+  let finding = true
 
   function change(next: number): void {
     limit = next
@@ -77,10 +82,13 @@ export function groupsInFlight({ start, most }: { start: number; most: number })
   function judge(rate: number): void {
     measured = undefined
     if (before) {
-      const worth = up ? rate >= before.rate * WORTH_IT : rate >= before.rate * KEPT
+      const worthIt = finding ? WORTH_DOUBLING : WORTH_IT
+      const worth = up ? rate >= before.rate * worthIt : rate >= before.rate * KEPT
       if (!worth) {
         const back = before.limit
-        rest()
+        if (finding) before = undefined
+        else rest()
+        finding = false
         change(back)
         return
       }
@@ -90,9 +98,10 @@ export function groupsInFlight({ start, most }: { start: number; most: number })
       hold--
       return
     }
-    const step = Math.max(1, Math.round(limit * STEP))
+    const step = finding ? limit : Math.max(1, Math.round(limit * STEP))
     const next = up ? Math.min(ceiling, limit + step) : Math.max(1, limit - step)
     if (next === limit) {
+      finding = false
       rest()
       return
     }
@@ -106,22 +115,24 @@ export function groupsInFlight({ start, most }: { start: number; most: number })
     finished({ tokens, saturated, beganMs, endedMs }) {
       if (incidentMs !== undefined && beganMs > incidentMs) incidentMs = undefined
       if (!saturated) {
-        measured = undefined
+        // What was measured counts on in the next window: with long groups one window has too few of them.
+        if (measured) measured.lastMs = undefined
+        skip = limit
         return
       }
       if (skip > 0) {
         skip--
         return
       }
-      if (!measured) {
-        measured = { groups: 0, tokens: 0, sinceMs: endedMs }
-        return
+      measured ??= { groups: 0, tokens: 0, ms: 0, lastMs: undefined }
+      if (measured.lastMs !== undefined) {
+        measured.groups++
+        measured.tokens += tokens
+        measured.ms += endedMs - measured.lastMs
       }
-      measured.groups++
-      measured.tokens += tokens
-      const elapsedMs = endedMs - measured.sinceMs
-      if (measured.groups >= Math.max(FEWEST_MEASURED, ROUNDS * limit) && elapsedMs > 0)
-        judge(measured.tokens / elapsedMs)
+      measured.lastMs = endedMs
+      if (measured.groups >= Math.max(FEWEST_MEASURED, ROUNDS * limit) && measured.ms > 0)
+        judge(measured.tokens / measured.ms)
     },
 
     outOfMemory(nowMs) {
@@ -129,6 +140,7 @@ export function groupsInFlight({ start, most }: { start: number; most: number })
       incidentMs = nowMs
       ceiling = Math.max(1, limit - 1)
       before = undefined
+      finding = false
       up = true
       hold = FIRST_HOLD
       nextHold = FIRST_HOLD
