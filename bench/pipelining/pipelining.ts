@@ -14,8 +14,8 @@ import { figuresOf, type Measured } from './figures.js'
 import { limitAt, type Pace, type PacedFleet, startPacedFleet } from './fleet.js'
 
 /**
- * A group takes 5 to 10 s here, and its proof on one core is 10 to 20 % of what passes from one group to the next, as on
- * one card that generates and proves with a model of 4B.
+ * A group takes 5 to 10 s here, a sixth of what it takes a real server as the window is a sixth of a real one, and its proof
+ * on one core about a tenth of what passes from one group to the next.
  */
 const PACE: Pace = { stepMs: 20, places: 32, body: 140, maxTokens: 384 }
 /** One window by day; then the third of 360 s, when the number of groups in flight has been measured. */
