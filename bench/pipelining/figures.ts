@@ -24,7 +24,6 @@ export interface Measured {
 const IDLE_GOAL = 2
 const THROUGHPUT_GOAL = 0.98
 const SECOND_MS = 1_000
-const GROUP_SIZE = 16
 
 /** The last word on when draining of the window ends. */
 function drainEndMs({ world }: PacedFleet, { window, payload }: Of<'opened'>): number {
@@ -127,10 +126,12 @@ function pictures(fleet: PacedFleet, measured: Measured, draw: Circumstances['dr
     title,
     sequencesPicture({
       title,
-      fleet: runningCurve(record.steps, shown),
+      fleet: runningCurve(
+        record.steps.filter(({ endedMs }) => endedMs < alone.fromMs),
+        shown,
+      ),
       alone: runningCurve(record.steps, beside).map(([second, mean]) => [second + startSeconds, mean]),
       limit: steps,
-      groupSize: GROUP_SIZE,
       places: pace.places,
     }),
   )
@@ -146,7 +147,7 @@ function pictures(fleet: PacedFleet, measured: Measured, draw: Circumstances['dr
     groupsPicture(
       groupsTitle,
       { fromMs: shown.fromMs, toMs: opened.payload.timers.deadlineMs + DEADLINE_SLACK_MS },
-      groupsWithin(record, shown),
+      groupsWithin(record, inWindow),
       stagedIn(fleet, opened).map(afterwards),
       marks,
     ),

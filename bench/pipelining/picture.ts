@@ -23,20 +23,19 @@ export interface Curves {
   alone: readonly [number, number][]
   /** Groups in flight that the engine allowed itself, over the seconds. */
   limit: readonly [number, number][]
-  groupSize: number
   places: number
 }
 
 /** How full the batch was, beside the same server without a fleet. */
-export function sequencesPicture({ title, fleet, alone, limit, groupSize, places }: Curves): string {
+export function sequencesPicture({ title, fleet, alone, limit, places }: Curves): string {
   return lineChart({
     title,
     x: { label: 'seconds since the window was opened' },
-    y: { label: 'sequences' },
+    y: { label: 'sequences, groups' },
     series: [
       { name: 'running', points: fleet },
       { name: 'nothing but generation', points: alone },
-      { name: 'groups allowed × 16', points: limit.map(([second, groups]) => [second, groups * groupSize]) },
+      { name: 'groups in flight allowed', points: limit },
     ],
     limit: { at: places, name: 'places in the batch' },
   })

@@ -150,7 +150,7 @@ await t.test('sglang', { skip: workerPythonAbsent }, async t => {
       'out of memory → later',
     )
     stand.set({})
-    await log.line(/generator-0 is out of memory: at most 1 groups at once from now on/)
+    await log.line(/generator-0 is out of memory: at most 2 groups at once from now on/)
     t.ok(engine.inFlight!() < before, 'with fewer groups in flight from then on')
     const told = log.all().filter(line => /is out of memory: at most/.test(line))
     t.equal(told.length, 1, '… fewer once, however many completions it cost')

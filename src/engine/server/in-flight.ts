@@ -23,11 +23,14 @@ export interface InFlight {
 
 /** A higher limit has to bring this much more throughput, or it is taken back: every group more waits longer. */
 const WORTH_IT = 1.03
-/** So much for each of the three steps a doubling stands for. */
-const WORTH_DOUBLING = WORTH_IT ** 3
+/**
+ * Doubling has to bring more: with a full batch every group takes twice as long, and what is in flight when a window ends
+ * leaves the batch empty for that much longer. What less is worth, the small steps find.
+ */
+const WORTH_DOUBLING = 1.25
 /** A lower one may cost this share and no more, all steps down together: little by little much would be lost. */
 const KEPT = 0.99
-/** A step, as a share of the limit; at least one group. At first the limit is doubled: a few windows are to be enough. */
+/** A step, as a share of the limit; at least one group. At first the limit is doubled: few windows are to be enough. */
 const STEP = 0.25
 /** Groups a measurement takes, in multiples of the limit: fewer say more about their lengths than about the server. */
 const ROUNDS = 3
