@@ -18,6 +18,8 @@ t.test('the deadline is four seconds before the block that ends the window', t =
   t.equal(windowEnd(900), 930)
   t.equal(deadlineOf(1_000_000), 996_000)
   t.equal(extrapolateEnd(900, { number: 910, timestampMs: 500_000 }, 12_000), 740_000)
+  const late = extrapolateEnd(900, { number: 910, timestampMs: 500_000 }, 12_000.99)
+  t.equal(late, 740_019, 'a whole number of ms, rounded down: rather too early')
   t.end()
 })
 
