@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { claim, connectBroker, dropClaimBucket, ensureClaimBucket } from '../../nats/index.js'
 import { claimsOf, encodeClaim } from '../../src/window/claim.js'
 import type { NatsServer } from '../../test/helpers/nats-server.js'
+import { until } from '../measure/bounded.js'
 
 const CLAIMERS = 8
 /** Claims flow for so long before the leader is killed, ms. */
@@ -26,17 +27,34 @@ export async function killLeader(cluster: readonly NatsServer[], window: number)
   const broker = await connectBroker({ servers, name: 'bench', signal })
   try {
     await ensureClaimBucket(broker, bucket, { replicas: cluster.length, signal })
+    // A server that was killed before and has not caught up could not elect anybody: then two of three were missing, not one.
+    await until('every server has the bucket', async () => {
+      const info = await broker.jsm.streams.info(`KV_${bucket}`).catch(() => undefined)
+      const others = info?.cluster?.replicas ?? []
+      return others.length === cluster.length - 1 && others.every(({ current, offline }) => current && !offline)
+    })
     const answered: number[] = []
     const indices: number[] = []
     let over = false
-    const claimers = brokers.map(async (mine, i) => {
-      for (let n = 0; !over; n++) {
-        const key = `generator-${i}.boot.${window}.1.0.${n}`
-        const value = encodeClaim({ generator: `generator-${i}`, boot: 'boot', checkpointWindow: 0, atMs: Date.now() })
-        const { index } = await claim(mine, bucket, key, value, { id: key, signal, giveUpAfterMs: PATIENCE_MS })
-        answered.push(performance.now())
-        indices.push(index)
-      }
+    const claimers = Promise.all(
+      brokers.map(async (mine, i) => {
+        for (let n = 0; !over; n++) {
+          const key = `generator-${i}.boot.${window}.1.0.${n}`
+          const value = encodeClaim({
+            generator: `generator-${i}`,
+            boot: 'boot',
+            checkpointWindow: 0,
+            atMs: Date.now(),
+          })
+          const { index } = await claim(mine, bucket, key, value, { id: key, signal, giveUpAfterMs: PATIENCE_MS })
+          answered.push(performance.now())
+          indices.push(index)
+        }
+      }),
+    )
+    let failed: Error | undefined
+    claimers.catch((error: Error) => {
+      failed = error
     })
     await sleep(BEFORE_MS)
     const { cluster: of } = await broker.jsm.streams.info(`KV_${bucket}`)
@@ -45,12 +63,13 @@ export async function killLeader(cluster: readonly NatsServer[], window: number)
     const killedMs = performance.now()
     await leader.kill()
     while ((answered.at(-1) as number) < killedMs + FLUSHED_MS) {
+      if (failed) throw failed
       if (performance.now() - killedMs > PATIENCE_MS) throw new Error('claims do not flow again')
       await sleep(20)
     }
     await sleep(BEFORE_MS)
     over = true
-    await Promise.all(claimers)
+    await claimers
     await leader.restart()
     const twice = indices.length - new Set(indices).size
     if (twice > 0) throw new Error(`${twice} indices were given out twice`)

@@ -11,7 +11,7 @@ import { packageRoot } from '../../src/package-root.js'
 import { GRAIL_V5, PRIME_Q } from '../../src/protocol/profile.js'
 import { standInServer } from '../helpers/generation-server-control.js'
 import { REAL_START_MS, realServer, realServerAbsent } from '../helpers/real-server.js'
-import { cpuWorker, tinyCheckpoint, tinyRequest } from '../helpers/tiny-model.js'
+import { cpuWorker, tinyCheckpoints, tinyRequest } from '../helpers/tiny-model.js'
 import { workerPythonAbsent } from '../helpers/worker-python.js'
 
 // One contract for every engine there is.
@@ -48,6 +48,18 @@ const served = (name: string, start: ServedOptions['start'] = server): ServedOpt
   logFile: { file: logOf(name), bytes: 1_000_000, backups: 1 },
 })
 
+/** Two checkpoints of each kind. */
+async function tiny(): Promise<Record<'whole' | 'bigram', [Checkpoint, Checkpoint]>> {
+  const second = { ...metadata, window: 60, modelName: 'second' }
+  const [a, b, c, d] = await tinyCheckpoints(
+    { ...metadata, folder: join(folder, 't30') },
+    { ...second, folder: join(folder, 't60') },
+    { ...metadata, folder: join(folder, 'b30'), bigram: true },
+    { ...second, folder: join(folder, 'b60'), bigram: true },
+  )
+  return { whole: [a, b], bigram: [c, d] }
+}
+
 interface Implementation {
   name: string
   skip: string | false
@@ -72,12 +84,7 @@ const implementations: Implementation[] = [
     name: 'transformers',
     skip: workerPythonAbsent,
     open: () => openEngine('transformers', cpuWorker),
-    checkpoints: async () => {
-      return Promise.all([
-        tinyCheckpoint(join(folder, 't30'), metadata),
-        tinyCheckpoint(join(folder, 't60'), { ...metadata, window: 60, modelName: 'second' }),
-      ])
-    },
+    checkpoints: async () => (await tiny()).whole,
   },
   ...(
     [
@@ -97,12 +104,7 @@ const implementations: Implementation[] = [
       name,
       skip: absent || workerPythonAbsent,
       open,
-      checkpoints: async () => {
-        return [
-          await tinyCheckpoint(join(folder, 'b30'), { ...metadata, bigram: true }),
-          await tinyCheckpoint(join(folder, 'b60'), { ...metadata, window: 60, modelName: 'second', bigram: true }),
-        ]
-      },
+      checkpoints: async () => (await tiny()).bigram,
     }),
   ),
 ]

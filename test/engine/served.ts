@@ -13,7 +13,7 @@ import { vllmEngine } from '../../src/engine/vllm.js'
 import { GRAIL_V5 } from '../../src/protocol/profile.js'
 import { standInServer } from '../helpers/generation-server-control.js'
 import { gone, groupIsGone } from '../helpers/processes.js'
-import { cpuWorker, tinyCheckpoint, tinyRequest } from '../helpers/tiny-model.js'
+import { cpuWorker, tinyCheckpoints, tinyRequest } from '../helpers/tiny-model.js'
 import { watchedLog } from '../helpers/watched-log.js'
 import { workerPythonAbsent } from '../helpers/worker-python.js'
 
@@ -29,9 +29,8 @@ const { generation } = ask()
 const folder = await mkdtemp(join(tmpdir(), 'served-'))
 t.teardown(() => rm(folder, { recursive: true, force: true }))
 
-const make = (window: number) => tinyCheckpoint(join(folder, `checkpoint-${window}`), { window, bigram: true })
-const first = await make(30)
-const second = await make(60)
+const tiny = (window: number) => ({ folder: join(folder, `checkpoint-${window}`), window, bigram: true })
+const [first, second] = await tinyCheckpoints(tiny(30), tiny(60))
 
 const canaryOf = (engine: Engine, checkpointWindow: number) =>
   canary(engine, { ...ask({ checkpointWindow }), profile: GRAIL_V5 }, never)
@@ -291,7 +290,7 @@ await t.test('a server somebody else started', { skip: workerPythonAbsent }, asy
   const port = await freePort()
   const theirs = spawn(
     stand.program,
-    ['--model-path', first.folder, '--context-length', '512', '--host', '127.0.0.1', '--port', String(port)],
+    ['--model-path', first.folder, '--context-length', '200', '--host', '127.0.0.1', '--port', String(port)],
     { env: stand.env, stdio: ['ignore', 'pipe', 'inherit'], detached: true },
   )
   t.teardown(() => process.kill(-theirs.pid!, 'SIGKILL'))
@@ -306,7 +305,9 @@ await t.test('a server somebody else started', { skip: workerPythonAbsent }, asy
   }
   const engine = sglangEngine(options)
   t.teardown(() => engine.close())
-  t.match(await engine.start(second, never), { checkpointWindow: 60 })
+  const model = await engine.start(second, never)
+  t.equal(model.checkpointWindow, 60)
+  t.ok(model.maxPositions <= 200 - 2, `makes no longer sequences than the server does: ${model.maxPositions}`)
   await log.line(/^weights 60/)
   t.ok((await canaryOf(engine, 60)).ok, 'is given the weights and used')
   await engine.close()
@@ -324,7 +325,7 @@ await t.test('a vLLM server somebody else started', { skip: workerPythonAbsent }
   const theirs = spawn(
     stand.program,
     [
-      ...['--model', first.folder, '--served-model-name', 'grail', '--max-model-len', '512'],
+      ...['--model', first.folder, '--served-model-name', 'grail', '--max-model-len', '200'],
       ...['--host', '127.0.0.1', '--port', String(port)],
     ],
     { env: stand.env, stdio: ['ignore', 'pipe', 'inherit'], detached: true },
@@ -341,7 +342,7 @@ await t.test('a vLLM server somebody else started', { skip: workerPythonAbsent }
   }
   const engine = vllmEngine(options)
   t.teardown(() => engine.close())
-  await engine.start(first, never)
+  t.equal((await engine.start(first, never)).maxPositions, 200, 'makes no longer sequences than the server does')
   t.ok((await canaryOf(engine, 30)).ok, 'is used with the weights it has')
   const refused = { name: 'EngineError', next: 'never', message: /cannot be changed from outside/ }
   await t.rejects(engine.load(second, never), refused, 'but not with others')

@@ -156,6 +156,9 @@ export function sglangRoutes({ folder, version, contextLength, control, say, hel
       reply.done()
     },
 
+    'GET /server_info': (_, reply) =>
+      reply.json(200, { model_path: folder, context_length: contextLength, max_req_input_len: contextLength - 6 }),
+
     'GET /model_info': (_, reply) =>
       reply.json(200, {
         model_path: served.folder,

@@ -95,6 +95,7 @@ export const sglangQuestions: Question[] = [
     /^data: \{"error":\{"message":"Requested token count.*"code":400.*\}\}\n\ndata: \[DONE\]\n\n$/,
   ],
   ['something that is not JSON', ({ ask }) => ask('POST', '/generate', '{oops'), 400, { object: 'error', code: 400 }],
+  ['what a prompt may have', path('GET', '/server_info'), 200, { max_req_input_len: CONTEXT - 6 }],
   ['an abort of what is not there', path('POST', '/abort_request', { rid: 'nobody' }), 200, /^$/],
   ['another path', path('GET', '/nowhere'), 404, { detail: 'Not Found' }],
   ['another method', path('GET', '/abort_request'), 405, { detail: 'Method Not Allowed' }],

@@ -25,19 +25,36 @@ const tinyMetadata: CheckpointMetadata = {
   thinkingMode: 'instructed',
 }
 
+/** A tiny model to be written, and what is said of it besides. */
+export interface TinyModel extends Partial<CheckpointMetadata> {
+  folder: string
+  /** Of its weights; default: the window. */
+  seed?: number
+  /** A token's successor depends on that token alone, as the stand-in for a generation server samples. */
+  bigram?: boolean
+}
+
 /**
- * Writes the tiny model into `folder`, unless it is there. Without the worker's Python there is no folder.
- * @param options.seed of its weights; default: the window
- * @param options.bigram a token's successor depends on that token alone, as the stand-in for a generation server samples
+ * Writes tiny models into their folders, but for those that are there: all by one Python, which takes seconds to begin. Without the
+ * worker's Python there are no folders.
  */
-export async function tinyCheckpoint(
-  folder: string,
-  { seed, bigram = false, ...changes }: Partial<CheckpointMetadata> & { seed?: number; bigram?: boolean } = {},
-): Promise<Checkpoint> {
-  const metadata = { ...tinyMetadata, ...changes }
-  if (!workerPythonAbsent && !existsSync(folder))
-    await runWorkerPython('tiny_checkpoint.py', folder, String(seed ?? metadata.window), ...(bigram ? ['bigram'] : []))
-  return { folder, metadata }
+export async function tinyCheckpoints<Models extends readonly TinyModel[]>(
+  ...models: Models
+): Promise<{ [Key in keyof Models]: Checkpoint }> {
+  const missing = models.filter(({ folder }) => !workerPythonAbsent && !existsSync(folder))
+  const written = missing.flatMap(({ folder, seed, window = tinyMetadata.window, bigram = false }) => [
+    ...[folder, String(seed ?? window), bigram ? 'bigram' : 'whole'],
+  ])
+  if (written.length > 0) await runWorkerPython('tiny_checkpoint.py', ...written)
+  return models.map(({ folder, seed: _, bigram: __, ...changes }) => ({
+    folder,
+    metadata: { ...tinyMetadata, ...changes },
+  })) as { [Key in keyof Models]: Checkpoint }
+}
+
+export async function tinyCheckpoint(folder: string, options: Omit<TinyModel, 'folder'> = {}): Promise<Checkpoint> {
+  const [checkpoint] = await tinyCheckpoints({ folder, ...options })
+  return checkpoint
 }
 
 /** Asks for sixteen completions of the tiny model. */

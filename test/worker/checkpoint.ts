@@ -12,7 +12,7 @@ await t.test('a checkpoint folder made of a model', { skip: workerPythonAbsent }
   const folder = await mkdtemp(join(tmpdir(), 'checkpoint-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   const model = join(folder, 'tiny-model')
-  await runWorkerPython('tiny_checkpoint.py', model, '1')
+  await runWorkerPython('tiny_checkpoint.py', model, '1', 'whole')
   const target = join(folder, 'made', 'checkpoint')
   const make = (...changes: string[]) =>
     runWorkerModule('worker.checkpoint', '--to', target, '--model', model, '--max-tokens', '64', ...changes)

@@ -10,7 +10,7 @@ await t.test('sampling and proofs of the worker', { skip: workerPythonAbsent }, 
   const folder = await mkdtemp(join(tmpdir(), 'sampling-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   const checkpoint = join(folder, 'tiny')
-  await runWorkerPython('tiny_checkpoint.py', checkpoint, '5')
+  await runWorkerPython('tiny_checkpoint.py', checkpoint, '5', 'whole')
   const verdicts = JSON.parse(await runWorkerPython('sampling_and_proofs.py', checkpoint)) as Record<string, boolean>
   t.equal(Object.keys(verdicts).length, 45, 'every question was asked')
   for (const [name, verdict] of Object.entries(verdicts)) t.ok(verdict, name)

@@ -63,6 +63,8 @@ export interface Dialect {
   /** Tells the server to stop working on requests nobody waits for, where hanging up does not. */
   abort?(ask: Ask, ids: readonly string[]): Promise<void>
   served(ask: Ask): Promise<ServedModel>
+  /** Longest sequence, prompt and completion, that a server started by somebody else makes, tokens; undefined when it does not say. */
+  longest(ask: Ask): Promise<number | undefined>
   /** Puts other weights into the running server; absent: it is started again instead. */
   reload?(ask: Ask, model: Required<ServedModel>): Promise<void>
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { EngineError } from '../engine.js'
-import { type Dialect, jsonOf, OtherWeights, type Sample, ServerTrouble } from './dialect.js'
+import { type Ask, type Dialect, jsonOf, OtherWeights, type Sample, ServerTrouble } from './dialect.js'
 import { resolveProgram, serverEnvironment } from './program.js'
 
 // SGLang's own HTTP (docs.sglang.io, "SGLang Native APIs" and "SGLang for RL Systems"; sglang 0.5.4 to 0.5.23).
@@ -30,7 +30,16 @@ const Generated = z.object({
   }),
 })
 const Updated = z.object({ success: z.boolean(), message: z.string().nullish() })
+/** max_req_input_len: what a prompt may have; some tokens less than prompt and completion together. */
+const ServerInfo = z.object({ max_req_input_len: z.int().positive().nullish() })
 const ModelInfo = z.object({ model_path: z.string(), weight_version: z.string().nullish() })
+
+/** Versions before 0.5.6 know it by its older name only, which is to go. */
+async function infoOf(ask: Ask, name: 'model_info' | 'server_info'): Promise<unknown> {
+  const answer = await ask('GET', `/${name}`, undefined, ASK_MS)
+  if (answer.status !== NOT_FOUND) return jsonOf(answer, `/${name}`)
+  return jsonOf(await ask('GET', `/get_${name}`, undefined, ASK_MS), `/get_${name}`)
+}
 
 export const sglangDialect: Dialect = {
   name: 'sglang',
@@ -89,15 +98,12 @@ export const sglangDialect: Dialect = {
     await Promise.all(ids.map(rid => ask('POST', '/abort_request', { rid }, ABORT_MS)))
   },
 
+  async longest(ask) {
+    return ServerInfo.parse(await infoOf(ask, 'server_info')).max_req_input_len ?? undefined
+  },
+
   async served(ask) {
-    // Versions before 0.5.6 know it by its older name only, which is to go.
-    let path = '/model_info'
-    let answer = await ask('GET', path, undefined, ASK_MS)
-    if (answer.status === NOT_FOUND) {
-      path = '/get_model_info'
-      answer = await ask('GET', path, undefined, ASK_MS)
-    }
-    const info = ModelInfo.parse(jsonOf(answer, path))
+    const info = ModelInfo.parse(await infoOf(ask, 'model_info'))
     return {
       folder: info.model_path,
       ...(typeof info.weight_version === 'string' && { version: info.weight_version }),

@@ -1,7 +1,7 @@
 import { basename, join } from 'node:path'
 import { z } from 'zod'
 import { EngineError } from '../engine.js'
-import { type Dialect, jsonOf, type Sample, ServerTrouble } from './dialect.js'
+import { type Ask, type Dialect, jsonOf, type Sample, ServerTrouble } from './dialect.js'
 import { resolveProgram, serverEnvironment } from './program.js'
 
 // vLLM's OpenAI-compatible server (docs.vllm.ai, "OpenAI-Compatible Server" and "Sleep Mode"; return_token_ids since 0.10.2,
@@ -27,7 +27,15 @@ const Completion = z.object({
     )
     .length(1),
 })
-const Models = z.object({ data: z.array(z.object({ id: z.string(), root: z.string().nullish() })).min(1) })
+const Models = z.object({
+  data: z
+    .array(z.object({ id: z.string(), root: z.string().nullish(), max_model_len: z.int().positive().nullish() }))
+    .min(1),
+})
+
+async function models(ask: Ask): Promise<z.infer<typeof Models>['data']> {
+  return Models.parse(jsonOf(await ask('GET', '/v1/models', undefined, ASK_MS), '/v1/models')).data
+}
 
 /**
  * @param inPlace other weights by sleep, reload and wake-up instead of a restart. Needs the server's development mode,
@@ -104,9 +112,12 @@ export function vllmDialect(inPlace: boolean): Dialect {
       }
     },
 
+    async longest(ask) {
+      return (await models(ask))[0]?.max_model_len ?? undefined
+    },
+
     async served(ask) {
-      const { data } = Models.parse(jsonOf(await ask('GET', '/v1/models', undefined, ASK_MS), '/v1/models'))
-      const [model] = data
+      const [model] = await models(ask)
       if (model?.id !== SERVED_NAME)
         throw new EngineError(
           `the server serves "${model?.id}": start it with --served-model-name ${SERVED_NAME}`,

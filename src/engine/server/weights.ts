@@ -49,6 +49,8 @@ export function weighedServer(dialect: Dialect, options: ServedOptions, parts: W
   const { name, stateFolder, start, attach, onLog = () => {} } = options
   const { limits, folders, sequences, random, onOutOfMemory } = parts
   let trusted = true
+  /** What a server started by somebody else makes at most: it would cut longer sequences without a word. Tokens. */
+  let longest = Number.POSITIVE_INFINITY
   /** What the running server was started with and cannot change while it runs. */
   let fixed: { eosTokenId: number; contextLength: number } | undefined
   let wanted: { folder: string; version: string; eosTokenId: number } | undefined
@@ -145,6 +147,7 @@ export function weighedServer(dialect: Dialect, options: ServedOptions, parts: W
     wanted = undefined
     if (!server.owned) await server.start(launch, signal)
     const ask = askAt(server.up(), signal)
+    if (!server.owned) longest = (await dialect.longest(ask)) ?? Number.POSITIVE_INFINITY
     if (dialect.reload) {
       try {
         await dialect.reload(ask, model)
@@ -171,7 +174,7 @@ export function weighedServer(dialect: Dialect, options: ServedOptions, parts: W
   return {
     server,
     put,
-    contextLength: serving => contextLength(serving) - dialect.heldBack,
+    contextLength: serving => Math.min(contextLength(serving) - dialect.heldBack, longest),
     distrust() {
       trusted = false
     },
