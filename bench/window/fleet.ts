@@ -19,7 +19,7 @@ export async function startFleet(
   bench: Bench,
   options: { generators: number; windowSeconds: number; actors?: string[] } & Pick<
     WorldOptions,
-    'engine' | 'makeCheckpoint' | 'stallMs'
+    'engine' | 'makeCheckpoint' | 'stallMs' | 'policy'
   >,
 ): Promise<World> {
   const s3 = await startS3()

@@ -14,9 +14,12 @@ const REAL_SECONDS = 360
 const SHORT_SECONDS = 60
 const GENERATORS = 8
 const MANY_GENERATORS = 32
+/** More than they can make: 5,000 rollouts of a window count, which 32 of them have made after 100 s, and then they would rest. */
+const MANY_GROUPS = 2 * MANY_GENERATORS * GROUPS_PER_WINDOW
 const USE_GOAL = 0.97
 /** The first window has nothing learned of tails and paces yet: it is not counted. */
 const WARM_UP_WINDOWS = 1
+const MEASURED_WINDOWS = 1
 const SECOND_MS = 1_000
 const MEGA = 1e6
 
@@ -141,14 +144,9 @@ function pictureOf(
   return { title, svg: timeline({ title, rows, states: ['generate', 'prove', 'stage'], marks, seconds }) }
 }
 
-async function form(
-  { draw, say }: Circumstances,
-  generators: number,
-  seconds: number,
-  windows: number,
-): Promise<Figure[]> {
+async function form({ draw, say }: Circumstances, generators: number, seconds: number, policy = ''): Promise<Figure[]> {
   return cleanly(async bench => {
-    const world = await startFleet(bench, { generators, windowSeconds: seconds })
+    const world = await startFleet(bench, { generators, windowSeconds: seconds, policy })
     const patience = 2 * seconds * SECOND_MS + 60_000
     const first = await eventOf(world, 'opened', () => true, patience)
     const pids = ['controller', 'aggregator', 'uploader'].map(name => world.actor(name).pid)
@@ -158,7 +156,7 @@ async function form(
     bench.teardown(async () => memory.stop())
     const all: Measured[] = []
     let cpu: number[] = []
-    for (let i = 0; i < WARM_UP_WINDOWS + windows; i++) {
+    for (let i = 0; i < WARM_UP_WINDOWS + MEASURED_WINDOWS; i++) {
       const window = first.window + i * WINDOW_BLOCKS
       const opened = await eventOf(world, 'opened', event => event.window === window, patience)
       cpu = [...pids, world.nats.pid].map(cpuSecondsOf)
@@ -241,12 +239,14 @@ export const use: Benchmark = {
   name: 'use',
   about: 'how much of a window the GPUs generate, with real processes in real windows',
   async run(circumstances) {
-    const windows = 1
-    if (!circumstances.long) return form(circumstances, GENERATORS, SHORT_SECONDS, windows)
-    return [
-      ...(await form(circumstances, GENERATORS, SHORT_SECONDS, windows)),
-      ...(await form(circumstances, GENERATORS, REAL_SECONDS, windows)),
-      ...(await form(circumstances, MANY_GENERATORS, REAL_SECONDS, windows)),
-    ]
+    const daily = await form(circumstances, GENERATORS, SHORT_SECONDS)
+    return circumstances.long ? [...daily, ...(await form(circumstances, GENERATORS, REAL_SECONDS))] : daily
   },
+}
+
+export const useOfMany: Benchmark = {
+  name: 'use-of-many',
+  about: `the same with ${MANY_GENERATORS} generators and windows of ${REAL_SECONDS} s (long form)`,
+  only: 'long',
+  run: circumstances => form(circumstances, MANY_GENERATORS, REAL_SECONDS, `max_groups = ${MANY_GROUPS}`),
 }
