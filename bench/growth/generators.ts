@@ -10,8 +10,8 @@ import { loadTokenizer } from '../../src/environment/tokenizer.js'
 import { GRAIL_V5 } from '../../src/protocol/profile.js'
 import { serve } from '../measure/child.js'
 
-// Many generators in one process: each with its own connection, presence, claims and pace; tokenizer and problems are shared,
-// as a thousand of them would not fit on one machine.
+// Many generators in one process: each with its own connection, presence and claims; tokenizer, problems and the rehearsal engine,
+// which paces every group by itself, are shared, as a thousand of them would not fit on one machine.
 
 export interface GeneratorsTask {
   servers: string[]
@@ -32,6 +32,8 @@ serve(async (task: GeneratorsTask) => {
   const { signal } = end
   const { checkpoint } = task
   const tokenizer = await loadTokenizer(checkpoint.folder)
+  const engine = rehearsalEngine({ paceMs: task.paceMs })
+  const facts = await engine.start(checkpoint, signal)
   const environment = await openEnvironment(checkpoint.metadata.environment, {
     params: {},
     stateFolder: '',
@@ -48,18 +50,16 @@ serve(async (task: GeneratorsTask) => {
   return async (): Promise<{ ended: number }> => {
     const timer = setTimeout(() => end.abort(new Error('the benchmark is over')), task.forMs)
     const runs = generators.map(async ({ instance, broker }) => {
-      const engine = rehearsalEngine({ paceMs: task.paceMs })
-      const workshop = async (): Promise<Workshop> => {
-        const facts = await engine.start(checkpoint, signal)
-        return { profile: GRAIL_V5, metadata: checkpoint.metadata, engine, facts, environment, tokenizer }
-      }
+      const workshop = async (): Promise<Workshop> => ({
+        ...{ profile: GRAIL_V5, metadata: checkpoint.metadata, engine, facts, environment, tokenizer },
+      })
       await runGenerator(
         {
           ...{ broker, log, clock: systemClock, random: Math.random, instance, boot: String(process.pid), version: '' },
           ...{ host: 'bench', gpus: [], lanes: 1, rollouts: openStore(broker, ROLLOUTS), holes: 'keep' as const },
           checkpoint: async () => checkpoint,
           workshop,
-          close: () => engine.close(),
+          close: async () => {},
         },
         signal,
       )

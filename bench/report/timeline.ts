@@ -23,8 +23,8 @@ const LEFT = 110
 const RIGHT = 940
 const TOP = 66
 const ROW = 22
-/** Marks' names stand in so many lines, so that near ones do not cover each other. */
-const MARK_LINES = 3
+/** Every mark's name stands in a line of its own, so that near ones do not cover each other. */
+const MARK_LINE = 15
 
 /** What everybody did when: a row each, a colour for each state. */
 export function timeline({ title, rows, states, marks, seconds }: Timeline): string {
@@ -55,11 +55,11 @@ export function timeline({ title, rows, states, marks, seconds }: Timeline): str
     text(at(tick), bottom + 17, `${tick} s`, { 'text-anchor': 'middle', fill: INK }),
   ])
   const marked = marks.flatMap(({ at: second, name }, i) => {
-    const y = bottom + 34 + (i % MARK_LINES) * 15
+    const y = bottom + 34 + i * MARK_LINE
     return [
       element('line', { x1: at(second), x2: at(second), y1: TOP, y2: y - 10, stroke: INK, 'stroke-dasharray': '3 2' }),
       text(at(second), y, name, { 'text-anchor': second > seconds * 0.8 ? 'end' : 'middle', fill: INK }),
     ]
   })
-  return picture(WIDTH, bottom + 36 + MARK_LINES * 15, title, ...legend, ...drawn, ...scale, ...marked)
+  return picture(WIDTH, bottom + 36 + marks.length * MARK_LINE, title, ...legend, ...drawn, ...scale, ...marked)
 }
