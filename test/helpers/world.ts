@@ -103,6 +103,8 @@ export interface World {
   cutShort: ReadonlySet<number>
   /** Resolves as soon as `look` gives something; looked at anew whenever anything was heard. Rejects by name when that takes too long. */
   until<T>(what: string, look: () => T | undefined | false): Promise<T>
+  /** Looks again and again, for what no event tells. */
+  polled(what: string, look: () => boolean | Promise<boolean>): Promise<void>
   /** The first event, past or to come, that `matches`. */
   event<K extends JournalEvent['kind']>(
     kind: K,
@@ -292,6 +294,7 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
       )
     },
     window: () => Math.max(...events.filter(({ kind }) => kind === 'opened').map(({ window }) => window)),
+    polled: (what, look) => untilPolled(what, world, look),
     active: name =>
       untilPolled(`${name} is active`, world, () => world.actor(name).life.some(line => ACTIVE.test(line))),
     says: (name, line) =>
