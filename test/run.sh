@@ -48,7 +48,7 @@ node node_modules/tap/dist/esm/run.mjs run --disable-coverage --jobs=3 --timeout
     { last = $0 }
     /^(not )?ok [0-9]+ - dist\// { if (!said[$0]++) print; more = 0; fflush(); next }
     /^ +not ok / { more = 20 }
-    more > 0 { print; more--; fflush() }'
+    more > 0 { print substr($0, 1, 300); more--; fflush() }'
 runner=${PIPESTATUS[0]}
 others=0
 if [ -n "$lint" ]; then
