@@ -16,7 +16,7 @@ export interface Alone {
   limitAt(ms: number): number
 }
 
-/** Ids that are nobody's place in a story: what follows is its beginning (model.py). */
+/** Ids that are nobody's place in a story: what follows is its beginning (test/worker/story_checkpoint.py). */
 const NEUTRAL = { first: 200, count: 50 }
 const LONGEST_COMPLETION_MS = 60_000
 

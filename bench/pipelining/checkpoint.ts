@@ -14,7 +14,7 @@ export interface Story {
   maxTokens: number
 }
 
-/** Puts a checkpoint of the tiny model (model.py) into `folder`, as a trainer's is: made by the worker's own builder. */
+/** Puts a checkpoint of the tiny model (test/worker/story_checkpoint.py) into `folder`, as a trainer's is: made by the worker's own builder. */
 export async function storyCheckpoint(folder: string, { body, maxTokens }: Story): Promise<void> {
   const model = `${folder}.model`
   const worker = join(packageRoot, 'src', 'engine')
@@ -23,7 +23,7 @@ export async function storyCheckpoint(folder: string, { body, maxTokens }: Story
     timeout: MAKE_MS,
     env: { PYTHONPATH: worker, PYTHONDONTWRITEBYTECODE: '1', OMP_WAIT_POLICY: 'PASSIVE' },
   }
-  await run(workerPython, [join(packageRoot, 'bench', 'pipelining', 'model.py'), model, String(body)], options)
+  await run(workerPython, [join(packageRoot, 'test', 'worker', 'story_checkpoint.py'), model, String(body)], options)
   await run(
     workerPython,
     [

@@ -7,51 +7,37 @@ least that the attention kernels of real servers take.
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
-from tokenizers.models import BPE
+from byte_model import EOS, forget_context, write_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+LONGEST = 512
 
 
 def write(folder: Path, seed: int, bigram: bool) -> None:
-    folder.mkdir(parents=True)
-
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(BPE(vocab={token: id for id, token in enumerate(SPECIAL + alphabet)}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL])
-    tokenizer.save(str(folder / "tokenizer.json"))
-    config = {"eos_token": "<|im_end|>", "pad_token": "<|im_end|>", "model_max_length": 512}
-    (folder / "tokenizer_config.json").write_text(json.dumps(config))
-
+    vocabulary = write_tokenizer(folder, longest=LONGEST)
     torch.manual_seed(seed)
     model = LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=len(SPECIAL) + len(alphabet),
+            vocab_size=vocabulary,
             hidden_size=64,
             intermediate_size=128,
             num_hidden_layers=2,
             num_attention_heads=2 if bigram else 4,
             num_key_value_heads=1 if bigram else 2,
-            max_position_embeddings=512,
+            max_position_embeddings=LONGEST,
             initializer_range=0.15,
             # A model that would also stop on another id: the engine must not.
-            eos_token_id=[2, 40],
-            pad_token_id=2,
+            eos_token_id=[EOS, 40],
+            pad_token_id=EOS,
             bos_token_id=None,
         )
     )
     if bigram:
-        for layer in model.model.layers:
-            torch.nn.init.zeros_(layer.self_attn.o_proj.weight)
-            torch.nn.init.zeros_(layer.mlp.down_proj.weight)
+        forget_context(model)
     model.to(torch.bfloat16).save_pretrained(folder)
 
 

@@ -1,4 +1,4 @@
-"""Writes a tiny model that tells stories of many lengths: model.py FOLDER BODY.
+"""Writes a tiny model that tells stories of many lengths: story_checkpoint.py FOLDER BODY.
 
 Attention and MLP add nothing, so a token's successor depends on that token alone, and a server without a GPU can sample
 from the very model that the proof worker holds. A completion is an opening of 33 tokens, no shorter than what a validator
@@ -8,19 +8,16 @@ probabilities of its tokens are those of a text rather than of noise: validators
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from pathlib import Path
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
-from tokenizers.models import BPE
+from byte_model import EOS, forget_context, write_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-EOS = 2
 WIDTH = 64
+LONGEST = 4096
 OPENING = 33
 #: Likely successors in every place, and how much less likely the next one is than the one before it.
 CHOICES, FALL = 3, 0.5
@@ -28,18 +25,7 @@ CHOICES, FALL = 3, 0.5
 NEVER = -30.0
 
 folder, body = Path(sys.argv[1]), float(sys.argv[2])
-folder.mkdir(parents=True)
-
-alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-tokenizer = Tokenizer(BPE(vocab={token: id for id, token in enumerate(SPECIAL + alphabet)}, merges=[]))
-tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-tokenizer.decoder = decoders.ByteLevel()
-tokenizer.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL])
-tokenizer.save(str(folder / "tokenizer.json"))
-settings = {"eos_token": SPECIAL[EOS], "pad_token": SPECIAL[EOS], "model_max_length": 4096}
-(folder / "tokenizer_config.json").write_text(json.dumps(settings))
-
-vocabulary = len(SPECIAL) + len(alphabet)
+vocabulary = write_tokenizer(folder, longest=LONGEST)
 model = LlamaForCausalLM(
     LlamaConfig(
         vocab_size=vocabulary,
@@ -48,7 +34,7 @@ model = LlamaForCausalLM(
         num_hidden_layers=1,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=4096,
+        max_position_embeddings=LONGEST,
         eos_token_id=EOS,
         pad_token_id=EOS,
         bos_token_id=None,
@@ -76,7 +62,5 @@ state = model.state_dict()
 # The norm before the head makes a state of one 1 into one of sqrt(WIDTH).
 state["model.embed_tokens.weight"].copy_(torch.nn.functional.one_hot(places, WIDTH).float())
 state["lm_head.weight"].copy_(logits / math.sqrt(WIDTH))
-for layer in model.model.layers:
-    torch.nn.init.zeros_(layer.self_attn.o_proj.weight)
-    torch.nn.init.zeros_(layer.mlp.down_proj.weight)
+forget_context(model)
 model.to(torch.bfloat16).save_pretrained(folder)
