@@ -33,6 +33,8 @@ const metadata: CheckpointMetadata = {
 }
 const ask = (changes: Partial<GroupRequest> = {}): GroupRequest => tinyRequest({ generation, ...changes })
 const { coefficients, promptIds } = ask()
+/** Two completions this short are alike by chance, once in a hundred groups; longer ones never. Tokens */
+const SOON_OVER = 8
 
 const folder = await mkdtemp(join(tmpdir(), 'engine-'))
 t.teardown(() => rm(folder, { recursive: true, force: true }))
@@ -140,7 +142,9 @@ for (const { name, skip, open, checkpoints } of implementations)
       t.equal(model.checkpointWindow, 30)
       t.strictSame(group.model, model, 'says which model it is of')
       t.equal(group.completions.length, 16, 'has as many completions as asked for')
-      t.equal(new Set(group.completions.map(c => c.completionIds.join())).size, 16, 'has no two alike')
+      const long = group.completions.filter(c => c.completionIds.length > SOON_OVER)
+      t.ok(long.length > 1, 'has some that go on')
+      t.equal(new Set(long.map(c => c.completionIds.join())).size, long.length, '… no two alike')
       for (const [i, c] of group.completions.entries()) {
         const length = c.completionIds.length
         const ended = c.completionIds.at(-1) === model.eosTokenId
