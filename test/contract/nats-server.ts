@@ -118,7 +118,26 @@ await t.test('three rendered servers', { skip: natsServerAbsent }, async t => {
     t.same(seen, expected)
     stop.abort()
     await following.done
-    await leader.restart()
+  })
+
+  await t.test('are asked again and again while nobody leads', async t => {
+    // One of them is stopped. Without another one, the last cannot be elected, and says nothing about the stream.
+    const { cluster } = await broker.jsm.streams.info('KV_C')
+    const leader = servers[names.indexOf(cluster?.leader ?? '')] as NatsServer
+    let asked = 0
+    const claiming = new AbortController()
+    broker.nc.subscribe('$JS.API.STREAM.INFO.KV_C', {
+      callback: () => {
+        if (++asked === 3) claiming.abort(new Error('asked three times'))
+      },
+    })
+    await leader.kill()
+    await until('the client is with the server that is left', () => broker.connected || undefined)
+    await t.rejects(
+      claim(broker, 'C', 'g.200', new Uint8Array(), { id: 'g.200', signal: claiming.signal, giveUpAfterMs: 2_000 }),
+      { message: 'asked three times' },
+      'in two seconds: whoever is elected meanwhile is found soon',
+    )
   })
 })
 
