@@ -29,6 +29,8 @@ const PROCESSES = 2
 const PACE_MS = 10_000
 const BLOCK_MS = 2_000
 const WINDOW_MS = BLOCK_MS * WINDOW_BLOCKS
+/** More than a fleet makes: 313 groups of a window count, which 256 generators have after 12 s, and then all that rest are heartbeats. */
+const ROOM_GROUPS = 2 * Math.max(...LARGE_SIZES) * (WINDOW_MS / PACE_MS)
 const MAX_TOKENS = 64
 const PAUSE_GOAL_MS = 100
 /** CPU per group is flat when it is at most this many times what it is in the next smaller fleet. */
@@ -88,6 +90,8 @@ rehearsal = true
 folder = "checkpoint"
 [engine]
 name = "rehearsal"
+[policy]
+max_groups = ${ROOM_GROUPS}
 [[hosts]]
 name = "${FIRST_HOST}"
 roles = ${JSON.stringify(ROLES)}
