@@ -1,4 +1,5 @@
 import type { JetStreamClient, JetStreamManager, NatsConnection } from 'nats'
+import type { Isolation } from './isolation.js'
 import type { BrokerStatus } from './status.js'
 
 export interface BrokerInfo {
@@ -21,6 +22,8 @@ export interface Broker {
   readonly info: BrokerInfo
   /** Whether the connection stands at this moment. What is sent while it does not is lost, not kept. */
   readonly connected: boolean
+  /** Whatever asks JetStream asks through it: where nothing is answered any more, another server is connected to. */
+  readonly isolation: Isolation
   /** What happens to the connection from now on; ends with 'closed' or when the signal comes. */
   status(signal: AbortSignal): AsyncIterable<BrokerStatus>
   /** Like `status`, as a callback; returns how to stop it. */

@@ -3,11 +3,16 @@ import type { Broker } from './broker.js'
 import { type DialOptions, dial, WAIT_MS } from './dial.js'
 import { brokerError } from './errors.js'
 import { type Needs, refuseUnfit } from './fitness.js'
+import { ISOLATED_MS, isolationOf } from './isolation.js'
 import { type BrokerStatus, statuses, statusOf } from './status.js'
 import { pause } from './waiting.js'
 
 /** `signal` ends the connecting alone. A connection outlives it, so that leases can still be given back: `drain` ends that. */
-export type BrokerOptions = DialOptions & Needs & { onStatus?: (status: BrokerStatus) => void }
+export interface BrokerOptions extends DialOptions, Needs {
+  onStatus?: (status: BrokerStatus) => void
+  /** A server that answers no question to JetStream for so long is left for another one, ms. */
+  isolatedMs?: number
+}
 
 const DRAIN_MS = 2_000
 
@@ -20,7 +25,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   const nc = await dial(options)
   try {
     const jsm = await nc.jetstreamManager({ checkAPI: false })
-    const broker = brokerOn(nc, nc.jetstream(), jsm, options.onStatus)
+    const broker = brokerOn(nc, nc.jetstream(), jsm, options)
     await refuseUnfit(broker, options, { signal: options.signal, giveUpAfterMs: options.waitMs ?? WAIT_MS })
     return broker
   } catch (e) {
@@ -33,7 +38,7 @@ function brokerOn(
   nc: NatsConnection,
   js: JetStreamClient,
   jsm: JetStreamManager,
-  onStatus: ((status: BrokerStatus) => void) | undefined,
+  { onStatus, isolatedMs = ISOLATED_MS }: BrokerOptions,
 ): Broker {
   const listeners = new Set<(status: BrokerStatus) => void>(onStatus ? [onStatus] : [])
   let connected = true
@@ -60,12 +65,17 @@ function brokerOn(
     return () => void listeners.delete(listener)
   }
   const server = () => nc.getServer()
+  const isolation = isolationOf(isolatedMs, () => {
+    tell({ type: 'isolated', server: server() })
+    if (connected && !nc.isDraining()) void nc.reconnect().catch(() => {})
+  })
   queueMicrotask(() => tell({ type: 'connected', server: server() }))
 
   return {
     nc,
     js,
     jsm,
+    isolation,
     get info() {
       const info = nc.info
       return {

@@ -40,8 +40,10 @@ export async function storeOnce(
     ...(expectStream === undefined ? {} : { 'Nats-Expected-Stream': expectStream }),
   }
   try {
-    const msg = await request(broker, subject, bytes, { doing, signal, timeoutMs, headers })
-    const ack = answerOf<{ stream: string; seq: number; duplicate?: boolean }>(msg, doing)
+    const asking = request(broker, subject, bytes, { doing, signal, timeoutMs, headers })
+    const ack = await broker.isolation.watch(
+      asking.then(msg => answerOf<{ stream: string; seq: number; duplicate?: boolean }>(msg, doing)),
+    )
     // A replicated server of the 2.10 line may answer a repeated id with sequence 0 while the first copy is in flight.
     if (!(ack.seq >= 1))
       throw new BrokerError('busy', `${doing}: stored, but where is not known yet`, { retryAfterMs: 100 })

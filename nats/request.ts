@@ -88,6 +88,8 @@ export async function api<T>(broker: Broker, verb: string, body: object | undefi
   const bytes = body === undefined ? new Uint8Array(0) : utf8.encode(JSON.stringify(body))
   const { signal, attemptMs = API_ATTEMPT_MS } = patience
   const once = async (timeoutMs: number) =>
-    answerOf<T>(await request(broker, `$JS.API.${verb}`, bytes, { doing: verb, timeoutMs, signal }), verb)
+    broker.isolation.watch(
+      request(broker, `$JS.API.${verb}`, bytes, { doing: verb, timeoutMs, signal }).then(msg => answerOf<T>(msg, verb)),
+    )
   return persist(verb, once, { ...patience, attemptMs })
 }

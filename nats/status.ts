@@ -8,6 +8,8 @@ export type BrokerStatus =
   | { type: 'disconnected'; server: string }
   | { type: 'reconnecting'; server: string }
   | { type: 'reconnected'; server: string }
+  /** The server answers nothing that is stored: another one is tried. */
+  | { type: 'isolated'; server: string }
   /** The server will stop soon: a cluster's client moves to another one by itself. */
   | { type: 'lame-duck'; server: string }
   /** The server dropped us for not reading fast enough: what it had sent is lost. */

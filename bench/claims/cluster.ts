@@ -2,7 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connectBroker, dropClaimBucket, ensureClaimBucket, renderServerConfig } from '../../nats/index.js'
-import { freePort, type NatsServer, startNats } from '../../test/helpers/nats-server.js'
+import { freePort } from '../../test/helpers/free-port.js'
+import { type NatsServer, startNats } from '../../test/helpers/nats-server.js'
 import { type Bench, until } from '../measure/bounded.js'
 
 const SERVERS = 3

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort } from '../../test/helpers/nats-server.js'
+import { freePort } from '../../test/helpers/free-port.js'
 import { type Bench, until } from '../measure/bounded.js'
 import { connectRedis } from './resp.js'
 

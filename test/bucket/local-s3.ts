@@ -10,7 +10,7 @@ import { openS3Bucket } from '../../src/bucket/s3.js'
 import { launch, startS3 } from '../helpers/s3-server.js'
 
 // Real processes and disks: on a busy machine they take their time.
-t.setTimeout(120_000)
+t.setTimeout(280_000)
 
 const never = new AbortController().signal
 const PAIR = { GRAIL_S3_ACCESS_KEY_ID: 'AKIATEST', GRAIL_S3_SECRET_ACCESS_KEY: 'hunter2hunter2' }

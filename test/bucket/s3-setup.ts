@@ -5,7 +5,7 @@ import t from 'tap'
 import { packageRoot } from '../../src/package-root.js'
 
 // Real processes and disks: on a busy machine they take their time.
-t.setTimeout(120_000)
+t.setTimeout(280_000)
 
 // The set-up of the local S3 server, in a tree of its own: nothing here touches the one that is installed.
 

@@ -23,9 +23,11 @@ t.setTimeout(120_000)
 const never = new AbortController().signal
 /** Long enough for any request of the table on a busy machine, short enough that a lost answer costs little. */
 const ANSWER_MS = 1_000
+/** For the test's own looks at the server, which nobody repeats. */
+const PATIENT_MS = 20_000
 const server = await startS3()
 t.teardown(() => server.stop())
-const direct = openS3Bucket(options(server.endpoint))
+const direct = openS3Bucket({ ...options(server.endpoint), requestTimeoutMs: PATIENT_MS })
 t.teardown(() => direct.close())
 
 const PARTS = [randomBytes(MIN_PART_BYTES), randomBytes(1_000)] as const

@@ -60,7 +60,7 @@ await t.test('what is asked for by --after happens so many blocks after the star
   const faults = ['3:reorg:2', '5:upgrade:500', `7:deregister:${BOB}`, '9:reorg:9', '11:stall']
   const done = devchainCommand([...args, ...faults.flatMap(fault => ['--after', fault])], io, stop.signal)
   const [, url] = (await line()).match(/^ready (ws:\S+)/) ?? []
-  const chain = openChain({ endpoints: [url as string], stallMs: 1_000 })
+  const chain = openChain({ endpoints: [url as string], stallMs: 3_000 })
   let stalled = false
   for await (const event of chain.events(stop.signal)) {
     stalled = event.kind === 'stalled'

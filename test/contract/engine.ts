@@ -171,12 +171,14 @@ for (const { name, skip, open, checkpoints } of implementations)
         const { median, q10, q10First50, min } = c.distribution
         t.ok(min > 0 && min <= q10 && q10 <= median && median <= 1 && min <= q10First50, '… figures in order')
       }
-      for (const c of group.completions)
+      for (const c of group.completions) {
+        const like = group.completions.find(one => one.completionIds.length === c.completionIds.length)!
         t.same(
           c.sketches.subarray(0, promptIds.length),
-          group.completions[0]!.sketches.subarray(0, promptIds.length),
-          'the prompt has the same sketches in every completion of one length, or of any',
+          like.sketches.subarray(0, promptIds.length),
+          'the prompt has the same sketches in every completion of one length',
         )
+      }
       t.ok(group.seconds.generate >= 0 && group.seconds.prove >= 0, 'says how long it took')
     })
 

@@ -4,8 +4,18 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { type Broker, type BrokerStatus, connectBroker, isBrokerError, lastOf } from '../../nats/index.js'
-import { brokerOf, freePort, inTime, natsServerAbsent, startNats } from '../helpers/nats-server.js'
+import {
+  type Broker,
+  type BrokerStatus,
+  claim,
+  connectBroker,
+  ensureClaimBucket,
+  isBrokerError,
+  lastOf,
+  renderServerConfig,
+} from '../../nats/index.js'
+import { freePort } from '../helpers/free-port.js'
+import { brokerOf, inTime, natsServerAbsent, startNats } from '../helpers/nats-server.js'
 
 const PASSWORD = 'xyzzy-plugh-2'
 
@@ -142,7 +152,7 @@ await t.test(
       config: `host: 127.0.0.1\nport: ${tinyPort}\njetstream { store_dir: ${JSON.stringify(folder)} }\n`,
     })
     const dead = await freePort()
-    const base = { name: 'test', signal: inTime(), waitMs: 600 }
+    const base = { name: 'test', signal: inTime() }
 
     const cases = [
       {
@@ -183,7 +193,7 @@ await t.test(
       },
       {
         title: 'nobody listening at any address',
-        options: { servers: [`nats://fleet:${PASSWORD}@127.0.0.1:${dead}`, `127.0.0.1:${dead}`] },
+        options: { servers: [`nats://fleet:${PASSWORD}@127.0.0.1:${dead}`, `127.0.0.1:${dead}`], waitMs: 600 },
         code: 'unreachable',
         says: new RegExp(
           `no NATS server answers at nats://127.0.0.1:${dead}, nats://127.0.0.1:${dead} \\(waited 0.6 s`,
@@ -223,7 +233,7 @@ await t.test(
       await new Promise<void>(resolve => http.listen(0, '127.0.0.1', resolve))
       t.teardown(() => new Promise<void>(resolve => void http.close(() => resolve())))
       const { port } = http.address() as { port: number }
-      const refused = await refusal(connectBroker({ ...base, servers: [`127.0.0.1:${port}`] }))
+      const refused = await refusal(connectBroker({ ...base, waitMs: 600, servers: [`127.0.0.1:${port}`] }))
       t.equal(refused.code, 'unreachable')
       t.match(refused.message, /unexpected response from server/)
     })
@@ -231,7 +241,7 @@ await t.test(
     await t.test('a frozen server is given up on in the time given', async t => {
       const frozen = await startNats(t)
       frozen.pause()
-      const refused = await refusal(connectBroker({ ...base, servers: [frozen.url] }))
+      const refused = await refusal(connectBroker({ ...base, waitMs: 600, servers: [frozen.url] }))
       t.equal(refused.code, 'unreachable')
     })
 
@@ -243,6 +253,32 @@ await t.test(
     })
   },
 )
+
+await t.test('a server that has lost its cluster is left for one that answers', { skip: natsServerAbsent }, async t => {
+  const signal = inTime()
+  const folder = await mkdtemp(join(tmpdir(), 'grail-nats-lonely-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  const port = await freePort()
+  const cluster = { name: 'lonely', port: await freePort(), routes: [`127.0.0.1:${await freePort()}`] }
+  const settings = { name: 'lonely', host: '127.0.0.1', port, storeDir: folder, cluster }
+  const lonely = await startNats(t, { port, storeDir: folder, config: renderServerConfig(settings) })
+  const sound = await startNats(t)
+  // Which of the two is dialled first is the library's choice.
+  const broker = await brokerOf(t, sound, { servers: [lonely.url, sound.url], isolatedMs: 300 })
+  t.equal(broker.info.server, `127.0.0.1:${sound.port}`, 'at the start')
+  await ensureClaimBucket(broker, 'C', { signal })
+  const take = (key: string) => claim(broker, 'C', key, new Uint8Array(), { id: key, signal, giveUpAfterMs: 60_000 })
+  t.equal((await take('a')).index, 0)
+
+  const statuses = broker.status(signal)
+  const moved = next(statuses, 'reconnected')
+  await sound.kill()
+  t.match(await moved, { server: new RegExp(`:${port}$`) }, 'the connection goes to the one that is left')
+  const left = next(broker.status(signal), 'isolated')
+  await sound.restart()
+  t.equal((await take('b')).index, 1, 'and back, when that one answers nothing')
+  t.match(await left, { server: new RegExp(`:${port}$`) })
+})
 
 await t.test(
   'a password changed while we are connected closes the connection and says why',

@@ -96,12 +96,15 @@ await t.test('a lease', { skip: natsServerAbsent }, async t => {
   })
 
   await t.test('outlives a kill of the broker that is short of its life', async t => {
-    const lease = await holdLease(broker, 'LEASES', 'killed', 'a', options)
-    const before = await lastOf(broker, 'KV_LEASES', '$KV.LEASES.killed', { signal })
+    // A server takes half a second to come back, on a busy machine seconds.
+    const ttlMs = 10 * TTL_MS
+    await ensure(broker, [kvBucket('LONG', { maxAgeMs: ttlMs })], { signal })
+    const lease = await holdLease(broker, 'LONG', 'killed', 'a', { ...options, ttlMs })
+    const before = await lastOf(broker, 'KV_LONG', '$KV.LONG.killed', { signal })
     await server.kill()
     await server.restart()
     await until('it was renewed after the restart', async () => {
-      const entry = await lastOf(broker, 'KV_LEASES', '$KV.LEASES.killed', { signal })
+      const entry = await lastOf(broker, 'KV_LONG', '$KV.LONG.killed', { signal })
       return entry !== undefined && entry.seq > before!.seq ? entry : undefined
     })
     t.equal(lease.lost.aborted, false)

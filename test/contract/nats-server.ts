@@ -12,15 +12,8 @@ import {
   renderServerConfig,
   type ServerSettings,
 } from '../../nats/index.js'
-import {
-  brokerOf,
-  freePort,
-  inTime,
-  type NatsServer,
-  natsServerAbsent,
-  startNats,
-  until,
-} from '../helpers/nats-server.js'
+import { freePort } from '../helpers/free-port.js'
+import { brokerOf, inTime, type NatsServer, natsServerAbsent, startNats, until } from '../helpers/nats-server.js'
 
 const PASSWORD = 'a"b\\c $HOME #d'
 
@@ -128,15 +121,15 @@ await t.test('three rendered servers', { skip: natsServerAbsent }, async t => {
     const claiming = new AbortController()
     broker.nc.subscribe('$JS.API.STREAM.INFO.KV_C', {
       callback: () => {
-        if (++asked === 3) claiming.abort(new Error('asked three times'))
+        if (++asked === 5) claiming.abort(new Error('asked five times'))
       },
     })
     await leader.kill()
     await until('the client is with the server that is left', () => broker.connected || undefined)
     await t.rejects(
-      claim(broker, 'C', 'g.200', new Uint8Array(), { id: 'g.200', signal: claiming.signal, giveUpAfterMs: 2_000 }),
-      { message: 'asked three times' },
-      'in two seconds: whoever is elected meanwhile is found soon',
+      claim(broker, 'C', 'g.200', new Uint8Array(), { id: 'g.200', signal: claiming.signal, giveUpAfterMs: 6_000 }),
+      { message: 'asked five times' },
+      'in six seconds: whoever is elected meanwhile is found soon',
     )
   })
 })

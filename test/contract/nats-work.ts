@@ -68,7 +68,7 @@ await t.test('work', { skip: natsServerAbsent }, async t => {
     await first?.settle(later(0, 'busy'), { signal })
     const again = await take(name)
     t.match(again, { seq: 1, tries: 2 })
-    await again?.settle(later(200, 'busy'), { signal })
+    await again?.settle(later(2_000, 'busy'), { signal })
     t.equal(await take(name, 0), undefined, 'not yet')
     t.match(await take(name), { seq: 1, tries: 3 })
   })

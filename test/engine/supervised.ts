@@ -316,7 +316,8 @@ await t.test('what a killed run left behind', async t => {
 })
 
 await t.test('a server somebody else started', async t => {
-  const { server, log, launch, set } = await fixture(t)
+  // Its owner does not look: it would start it again, elsewhere.
+  const { server, log, launch, set } = await fixture(t, { healthEveryMs: 60_000 })
   await server.start(launch, never)
   const pid = number(await log.line(LISTENS))
   const seen = watchedLog()

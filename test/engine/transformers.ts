@@ -225,7 +225,8 @@ await t.test('several sequences per forward', { skip: workerPythonAbsent }, asyn
   t.teardown(() => engine.close())
   await engine.start(checkpoint, never)
   const group = await engine.generate(
-    ask({ generation: { ...endless, maxTokens: 120, temperature: 2, topK: 0 } }),
+    // So long that some of 16 end before: once in some 250 tokens.
+    ask({ generation: { ...endless, maxTokens: 400, temperature: 2, topK: 0 } }),
     never,
   )
   const sequences = group.completions.map(c => Int32Array.from([...ask().promptIds, ...c.completionIds]))

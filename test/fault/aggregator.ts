@@ -19,11 +19,16 @@ async function halfWritten(world: World): Promise<number> {
   }
 }
 
+/** A group is staged, and the file begun: whoever begins it next makes its second attempt. */
+async function assembling(world: World, window: number): Promise<void> {
+  for (const kind of ['staged', 'assembling'] as const) await world.event(kind, event => event.window === window)
+}
+
 t.setTimeout(PATIENCE_MS)
 t.test('aggregators that die and stand still', { skip: natsServerAbsent, timeout: PATIENCE_MS }, async t => {
   const world = await startWorld(t, {
     generators: 3,
-    blockMs: 700,
+    blockMs: 800,
     paceMs: 525,
     maxTokens: MAX_TOKENS,
     policy: 'part_bytes = 5242880',
@@ -51,7 +56,7 @@ t.test('aggregators that die and stand still', { skip: natsServerAbsent, timeout
     world.begin('aggregator@spare')
     await world.present('aggregator-spare')
     const { window } = await world.nextWindow()
-    await world.event('staged', event => event.window === window)
+    await assembling(world, window)
     await world.actor('aggregator').bury()
     const { payload } = await world.event('assembling', event => event.window === window && event.payload.attempt === 2)
     t.match(payload.aggregator, /^aggregator-spare\./, 'the other one begins the file again')
@@ -63,7 +68,7 @@ t.test('aggregators that die and stand still', { skip: natsServerAbsent, timeout
     world.actor('aggregator').start()
     await world.present('aggregator-test')
     const { window } = await world.nextWindow()
-    await world.event('staged', event => event.window === window)
+    await assembling(world, window)
     const hung = world.actor('aggregator@spare')
     hung.signal('SIGSTOP')
     const { payload } = await world.event('assembling', event => event.window === window && event.payload.attempt === 2)

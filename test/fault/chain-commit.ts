@@ -13,7 +13,7 @@ await ready()
 const signal = new AbortController().signal
 const miner = hotkeyOf(keyPairOfSeed(new Uint8Array(32).fill(1)))
 const TEXT = 'c'.repeat(128)
-const QUICK = { stallMs: 5_000, connectMs: 1_000, requestMs: 1_000, pingMs: 500, random: () => 0 }
+const QUICK = { stallMs: 5_000, connectMs: 3_000, requestMs: 3_000, pingMs: 500, random: () => 0 }
 
 /** A dev chain without a clock behind two proxies; `onSign` happens between signing and submission. */
 async function scene(t: Test, onSign: () => void = () => {}) {
@@ -124,7 +124,7 @@ await t.test('a registration is told, its loss is told once, and an outage is ne
     netuid: 81,
     ss58: miner.ss58,
     everyMs: 20,
-    lookMs: 1_000,
+    lookMs: 3_000,
     signal: stop.signal,
   })
   // a busy host may make any look too slow, which is 'unknown' by right

@@ -12,7 +12,7 @@ import { tcpProxy } from '../helpers/tcp-proxy.js'
 const signal = new AbortController().signal
 const ALICE = '5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY'
 const W = 930
-const QUICK = { stallMs: 900, connectMs: 1_000, requestMs: 500, pingMs: 150, random: () => 0 }
+const QUICK = { stallMs: 2_400, connectMs: 4_000, requestMs: 1_500, pingMs: 300, random: () => 0 }
 
 /** A chain whose clock is ours, 12 s a block, at block `start`. */
 async function scene(t: Test, { start = W - 2, finalityLag = 8 } = {}) {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { packageRoot } from '../../src/package-root.js'
 import { boundToUs } from './bound.js'
 
@@ -98,10 +99,10 @@ export function startActor(options: ActorOptions): Actor {
     const mine: string[] = []
     life = mine
     for (const stream of [started.stdout, started.stderr])
-      stream.on('data', (data: Buffer) => {
-        const said = data.toString().split('\n').filter(Boolean)
-        lines.push(...said)
-        mine.push(...said)
+      createInterface({ input: stream }).on('line', line => {
+        if (line === '') return
+        lines.push(line)
+        mine.push(line)
       })
     started.once('exit', (code, signal) => {
       if (!signalled.has(started)) options.onCrash({ name, code, signal, lastLines: lines.slice(-5) })

@@ -2,12 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Broker, type BrokerOptions, connectBroker } from '../../nats/index.js'
 import { boundToUs } from './bound.js'
+import { freePort } from './free-port.js'
 
 /** A nats-server of one's own, with JetStream, on loopback. */
 export interface NatsServer {
@@ -56,18 +57,6 @@ export const natsServerAbsent: string | false =
 /** A server that has not opened its port by then never will, milliseconds. */
 const READY_MS = 10_000
 const STOP_MS = 10_000
-
-/** A port nobody listens on at this moment. */
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
-}
 
 /** Whether the server greets on this port. It opens the port for clients after JetStream has recovered its streams. */
 function greets(port: number): Promise<boolean> {
@@ -167,7 +156,7 @@ export async function brokerOf(t: Teardown, server: NatsServer, options: Partial
 }
 
 /** No wait in a test is without end, milliseconds. */
-const TEST_MS = 30_000
+const TEST_MS = 120_000
 
 /** The signal for whatever a test does that should simply succeed. */
 export function inTime(): AbortSignal {

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { freePort } from './free-port.js'
 import { startRelay } from './relay.js'
 
 /** A TCP proxy on a loopback port that can misbehave as networks do. */
@@ -52,7 +53,7 @@ export async function tcpProxy(targetPort: number): Promise<TcpProxy> {
     pipe(upstream, client, isHoled)
   }
 
-  let relay = await startRelay(targetPort, carry)
+  let relay = await startRelay(targetPort, carry, { port: await freePort() })
   const { port } = relay
 
   async function kill(): Promise<void> {

@@ -131,6 +131,8 @@ export interface World {
 export const PATIENCE_MS = 280_000
 /** No wait of a test is longer than two windows of its world and the start of its processes on a busy machine, ms. */
 const WAIT_MS = 90_000
+/** Eleven processes on a machine with ten times the work it has cores for, ms. */
+const START_WAIT_MS = 180_000
 /** A fleet is up after so long per process, two at a time, ms; where it takes longer, windows are longer in proportion, up to SLOWEST times. */
 const START_MS = 2_000
 const SLOWEST = 2
@@ -353,7 +355,8 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
   const startedMs = Date.now()
   for (const name of names) world.begin(name)
   // The streams come with the first actor that is up: until then there is nobody.
-  await untilPolled(`${names.length} actors are present`, world, async () => (await present()).length >= names.length)
+  const allThere = async () => (await present()).length >= names.length
+  await untilPolled(`${names.length} actors are present`, world, allThere, START_WAIT_MS)
   following = follow()
   following.catch(error => {
     if (!end.signal.aborted) throw error
@@ -403,8 +406,13 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
 }
 
 /** For what nobody tells of: looks again and again. */
-async function untilPolled(what: string, world: World, look: () => boolean | Promise<boolean>): Promise<void> {
-  const limit = Date.now() + WAIT_MS
+async function untilPolled(
+  what: string,
+  world: World,
+  look: () => boolean | Promise<boolean>,
+  waitMs = WAIT_MS,
+): Promise<void> {
+  const limit = Date.now() + waitMs
   while (!(await look())) {
     if (Date.now() > limit) throw new Error(`never: ${what}${describe(world)}`)
     await new Promise(resolve => setTimeout(resolve, LOOK_MS))

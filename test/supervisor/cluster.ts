@@ -5,7 +5,8 @@ import t from 'tap'
 import { ensureStreams } from '../../actors/ensure.js'
 import { clusterCommand } from '../../supervisor/commands/cluster.js'
 import type { CommandIo } from '../../supervisor/commands/io.js'
-import { brokerOf, freePort, inTime, natsServerAbsent, startNats } from '../helpers/nats-server.js'
+import { freePort } from '../helpers/free-port.js'
+import { brokerOf, inTime, natsServerAbsent, startNats } from '../helpers/nats-server.js'
 
 const QUICK = ['--seconds', '1', '--megabytes', '1', '--claimers', '2']
 

@@ -5,7 +5,7 @@ import { loadHotkey } from '../../src/wallet/wallet.js'
 import { keyfileBytes, keyfiles, lay } from '../helpers/keyfiles.js'
 
 // argon2 with its real limits: 4 s of an idle core, much more of a busy one
-t.setTimeout(120_000)
+t.setTimeout(280_000)
 
 for (const form of ['nacl', 'ansible']) {
   await t.test(`a ${form} file opens with its password, in a process of its own`, async t => {

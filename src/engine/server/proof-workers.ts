@@ -26,8 +26,6 @@ export interface ProofWorkers {
 const PROOF_MS = 300_000
 /** The worker looks at the deadline before every batch; one batch may take some seconds. */
 const DEADLINE_GRACE_MS = 30_000
-/** The ids are paid for, so a proof is worth some patience: a worker needs 10 s to a minute to be up again. */
-const TRIES = 8
 /** A worker that is starting is asked again after this long, ms, whatever it says: proofs have a deadline. */
 const LONGEST_PAUSE_MS = 5_000
 
@@ -66,13 +64,18 @@ export function proofWorkers(
     }
   }
 
-  async function patiently<T>(signal: AbortSignal, task: (worker: KeptWorker) => Promise<T>): Promise<T> {
-    for (let tries = 1; ; tries++) {
+  /** Again and again until the deadline, unix ms: the ids are paid for, and a worker with a large model needs minutes to be up again. */
+  async function patiently<T>(
+    deadlineMs: number,
+    signal: AbortSignal,
+    task: (worker: KeptWorker) => Promise<T>,
+  ): Promise<T> {
+    for (;;) {
       try {
         return await withWorker(signal, task)
       } catch (error) {
         signal.throwIfAborted()
-        if (!(error instanceof EngineError && error.next === 'later') || tries >= TRIES) throw error
+        if (!(error instanceof EngineError && error.next === 'later') || Date.now() >= deadlineMs) throw error
         onLog(`a proof is tried again: ${error.message}`)
         const pauseMs = Math.min(LONGEST_PAUSE_MS, Math.max(error.retryAfterMs, 100)) * (1 - random() / 4)
         await sleep(pauseMs, undefined, { signal }).catch(() => {
@@ -100,7 +103,7 @@ export function proofWorkers(
 
     prove(request, completions, signal) {
       const body = proveBody(request, completions)
-      return patiently(signal, worker => {
+      return patiently(request.deadlineMs, signal, worker => {
         const timeoutMs = Math.min(PROOF_MS, Math.max(0, request.deadlineMs - Date.now()) + DEADLINE_GRACE_MS)
         return worker.ask('/v1/prove', body, Group, { timeoutMs, signal })
       })
