@@ -14,6 +14,7 @@ import { type Profile, profileOf } from '../src/protocol/profile.js'
 import { windowRandomness } from '../src/protocol/randomness.js'
 import { GROUP_SIZE } from '../src/window/group.js'
 import type { HolePolicy } from '../src/window/holes.js'
+import { logBroker } from './broker-log.js'
 import { ConfigError } from './config/config-error.js'
 import { type LoadedConfig, pathFrom } from './config/load.js'
 import type { HostConfig } from './config/schema.js'
@@ -40,7 +41,7 @@ const BOOT_BYTES = 4
 async function actorParts({ loaded, host, signal }: Composition, role: string, instance: string) {
   const { config } = loaded
   const log = openLog(config.fleet.log_level, { actor: instance })
-  const broker = await brokerOf(loaded, instance, signal)
+  const broker = await brokerOf(loaded, instance, signal, status => logBroker(log, status))
   const drift = await ensureStreams(broker, {
     replicas: config.nats.replicas,
     presenceMs: config.policy.presence_ms,

@@ -1,4 +1,4 @@
-import { type Broker, connectBroker } from '../nats/index.js'
+import { type Broker, type BrokerStatus, connectBroker } from '../nats/index.js'
 import type { Bucket } from '../src/bucket/bucket.js'
 import type { Checkpoint } from '../src/checkpoint/metadata.js'
 import { type Profile, profileOf } from '../src/protocol/profile.js'
@@ -37,10 +37,15 @@ export function natsPassword({ config, folder }: LoadedConfig): string {
   return password_file === '' ? '' : readSecret(pathFrom(folder, password_file), 'nats.password_file')
 }
 
-export async function brokerOf(loaded: LoadedConfig, name: string, signal: AbortSignal): Promise<Broker> {
+export async function brokerOf(
+  loaded: LoadedConfig,
+  name: string,
+  signal: AbortSignal,
+  onStatus: (status: BrokerStatus) => void = () => {},
+): Promise<Broker> {
   const { servers, user } = loaded.config.nats
   const password = natsPassword(loaded)
-  return connectBroker({ servers, name, signal, ...(user === '' ? {} : { user, password }) })
+  return connectBroker({ servers, name, signal, onStatus, ...(user === '' ? {} : { user, password }) })
 }
 
 export async function bucketOf({ config, folder }: LoadedConfig): Promise<Bucket> {

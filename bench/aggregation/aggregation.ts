@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { NODE_ARGS } from '../../actors/aggregator/node-args.js'
+import { NODE_ARGS, NODE_ENVIRONMENT } from '../../actors/aggregator/node-process.js'
 import { packageRoot } from '../../src/package-root.js'
 import { hotkeyOf, keyPairOfSeed, ready } from '../../src/wallet/sr25519.js'
 import { GROUP_SIZE } from '../../src/window/group.js'
@@ -73,7 +73,7 @@ async function measure({ repetitions, long, draw, say }: Circumstances): Promise
           sign: options.sign,
           steps: options.steps ?? false,
         },
-        NODE_ARGS,
+        { args: NODE_ARGS, environment: NODE_ENVIRONMENT },
       )
     const milliseconds = ({ cpuSeconds, rows }: { cpuSeconds: number; rows: number }) => (cpuSeconds / rows) * 1_000
 

@@ -15,21 +15,31 @@ export interface Child<Result> {
 
 type Said<Result> = { ready: true } | { result: Result } | { failed: string }
 
+/** Arguments for node, and variables besides those of this process. */
+export interface NodeProcess {
+  args?: readonly string[]
+  environment?: Readonly<Record<string, string>>
+}
+
 /** A child that is not ready by then never will be, ms. */
 const READY_MS = 120_000
 
 /**
  * @param module compiled file (or, through tsx, source) that calls `serve`
  * @param task structured-cloneable
- * @param nodeArgs e.g. ['--cpu-prof']
+ * @param node how its process is started, e.g. `{ args: ['--cpu-prof'] }`
  */
 export async function startChild<Task, Result>(
   module: URL,
   task: Task,
-  nodeArgs: readonly string[] = [],
+  node: NodeProcess = {},
 ): Promise<Child<Result>> {
   const loader = module.pathname.endsWith('.ts') ? ['--import', 'tsx'] : []
-  const child = fork(fileURLToPath(module), [], { execArgv: [...loader, ...nodeArgs], serialization: 'advanced' })
+  const child = fork(fileURLToPath(module), [], {
+    execArgv: [...loader, ...(node.args ?? [])],
+    env: { ...process.env, ...node.environment },
+    serialization: 'advanced',
+  })
   const said = mailbox<Said<Result>>(child)
   child.send(task as object)
   const late = setTimeout(() => child.kill('SIGKILL'), READY_MS)
@@ -51,8 +61,8 @@ export async function startChild<Task, Result>(
 }
 
 /** Prepares and runs at once. */
-export async function runChild<Task, Result>(module: URL, task: Task, nodeArgs?: readonly string[]): Promise<Result> {
-  const child = await startChild<Task, Result>(module, task, nodeArgs)
+export async function runChild<Task, Result>(module: URL, task: Task, node?: NodeProcess): Promise<Result> {
+  const child = await startChild<Task, Result>(module, task, node)
   return child.go()
 }
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { NODE_ARGS } from '../../actors/aggregator/node-args.js'
+import { NODE_ARGS, NODE_ENVIRONMENT } from '../../actors/aggregator/node-process.js'
 import type { Config, HostConfig } from '../config/schema.js'
 import { bindingPrefix, type Probe } from './numa.js'
 import type { Placements } from './placement.js'
@@ -64,7 +64,11 @@ export function programs(
     plan.host.name,
     ...more,
   ]
-  const roles = plan.host.roles.map(role => ({ name: role, command: actor(role), environment: {} }))
+  const roles = plan.host.roles.map(role => ({
+    name: role,
+    command: actor(role),
+    environment: role === 'aggregator' ? { ...NODE_ENVIRONMENT } : {},
+  }))
   const generators = plan.placements.generators.map((generator, number) => ({
     name: `generator-${number}`,
     command: [

@@ -38,6 +38,8 @@ t.test('a broker that dies and a chain that reorganises', { skip: natsServerAbse
       const { payload: summary } = await becomes(t, world, { window, state: 'UPLOADED' })
       t.ok(summary.problems >= before + 6, `with ${summary.problems} groups, more than before the kills`)
       t.equal(new Set(world.events.map(event => event.seq)).size, world.events.length, 'the journal has no event twice')
+      for (const said of ['the connection to the broker is lost', 'connected to the broker again'])
+        await world.says('generator-0', new RegExp(`"msg":"${said}"`))
       t.same(world.reissues, [], 'nobody is taken for dead because the broker was away')
       await invariants(t, world, { window })
     },

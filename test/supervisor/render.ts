@@ -71,6 +71,7 @@ generators = [{ gpus = [0], numa = 0 }, { gpus = [2, 3], numa = 1 }, {}]`)
     probe: () => BOTH,
     local: [],
   })
+  t.match(text, /\[program:aggregator\][^[]*MALLOC_ARENA_MAX="1"/, 'the aggregator’s memory is kept in one piece')
   t.match(text, /\[group:grail\]\nprograms=controller,aggregator,generator-0,generator-1,generator-2\n/)
   t.match(
     text,

@@ -3,10 +3,18 @@ import { parquetMetadata, parquetReadObjects } from 'hyparquet'
 import { compressors } from 'hyparquet-compressors'
 import t from 'tap'
 import { FORK_V1, GRAIL_V5 } from '../../src/protocol/profile.js'
+import { recordBatchOf } from '../../src/window/parquet/batch.js'
+import { footerBytes, MAGIC } from '../../src/window/parquet/footer.js'
+import { nativeZstd } from '../../src/window/parquet/native-zstd.js'
 import type { Part } from '../../src/window/parquet/parts.js'
+import { encodeRowGroup, movedBy } from '../../src/window/parquet/row-group.js'
+import { rowsOf } from '../../src/window/parquet/rows.js'
+import { windowSchema } from '../../src/window/parquet/schema.js'
 import { openWindowFile, type WindowFile } from '../../src/window/parquet/writer.js'
 import { sampleGroup } from '../helpers/group.js'
 import { withSampleSignatures } from '../helpers/signed.js'
+
+const nativeAbsent = nativeZstd() ? false : 'there is no build of @toondepauw/node-zstd for this machine'
 
 const header = {
   wallet: '5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY',
@@ -65,6 +73,43 @@ t.test('a file whose size is a multiple of the part size still ends with a last 
   await cut.file.append(signedGroup(0))
   t.match(await cut.file.close(), { bytes, sha256, parts: 1 }, 'and the same groups make the same bytes')
 })
+
+t.test(
+  'pages compressed as machine code lie in a file as those of parquet-wasm do',
+  { skip: nativeAbsent },
+  async t => {
+    const rows = Array.from({ length: 8 }, (_, i) => rowsOf(signedGroup(i), GRAIL_V5)).flat()
+    const batch = () => recordBatchOf(windowSchema(GRAIL_V5), rows)
+    const files = [encodeRowGroup(batch(), GRAIL_V5), encodeRowGroup(batch(), GRAIL_V5, wanted => wanted)].map(
+      encoded => {
+        const rowGroups = [movedBy(encoded.description!, MAGIC.length)]
+        const footer = footerBytes({ ...encoded.footer, rowGroups }, encoded.rows, 'test')
+        return Uint8Array.from(Buffer.concat([MAGIC, encoded.bytes, footer])).buffer
+      },
+    )
+    const [here, there] = files.map(file => parquetMetadata(file).row_groups[0]!)
+    const facts = (of: typeof here) =>
+      of!.columns.map(({ meta_data: column }) => ({
+        ...column,
+        // Another release of zstd, other bytes; a header tells them in one byte more or less.
+        total_compressed_size: undefined,
+        total_uncompressed_size: undefined,
+        data_page_offset: undefined,
+        dictionary_page_offset: column!.dictionary_page_offset !== undefined,
+      }))
+    t.same(facts(here), facts(there), 'codec, encodings, statistics and counts are the same')
+    t.ok(here!.columns.every(({ meta_data }) => meta_data!.codec === 'ZSTD'))
+    const sum = (of: typeof here, what: 'total_compressed_size' | 'total_uncompressed_size') =>
+      of!.columns.reduce((all, { meta_data }) => all + meta_data![what], 0n)
+    t.equal(here!.total_byte_size, sum(here, 'total_uncompressed_size'), 'sizes are the sums of their columns')
+    t.equal(here!.total_compressed_size, sum(here, 'total_compressed_size'))
+    const ratio = Number(here!.total_compressed_size) / Number(there!.total_compressed_size)
+    t.ok(ratio > 0.95 && ratio < 1.05, `${ratio} times as large`)
+    const [mine, theirs] = await Promise.all(files.map(file => parquetReadObjects({ file, compressors })))
+    t.equal(mine!.length, 128)
+    t.same(mine, theirs, 'and so are all values')
+  },
+)
 
 t.test('the rows are the groups, value for value and in the order appended', async t => {
   const { file, parts } = opened()

@@ -15,7 +15,12 @@ export type ThriftStruct = Map<number, { type: number; value: ThriftValue }>
  * @throws ThriftError when the bytes are no such struct
  */
 export function readThrift(bytes: Uint8Array): ThriftStruct {
-  const reader = new ThriftReader(bytes)
+  return readThriftAt(bytes, 0).struct
+}
+
+/** The struct that begins at `at`, and where it ends. */
+export function readThriftAt(bytes: Uint8Array, at: number): { struct: ThriftStruct; end: number } {
+  const reader = new ThriftReader(bytes, at)
   const value = (type: number, inList: boolean): ThriftValue => {
     switch (type) {
       case THRIFT.TRUE:
@@ -51,12 +56,18 @@ export function readThrift(bytes: Uint8Array): ThriftStruct {
     })
     return fields
   }
-  return struct()
+  return { struct: struct(), end: reader.at }
 }
 
-/** The compact-protocol bytes of a struct; fields go out by ascending id. */
-export function writeThrift(struct: ThriftStruct): Uint8Array {
-  let bytes = new Uint8Array(65_536)
+/** A footer's row groups take some kilobytes each. */
+const ROOM_BYTES = 65_536
+
+/**
+ * The compact-protocol bytes of a struct; fields go out by ascending id.
+ * @param roomBytes what it takes at a guess
+ */
+export function writeThrift(struct: ThriftStruct, roomBytes = ROOM_BYTES): Uint8Array {
+  let bytes = new Uint8Array(roomBytes)
   let at = 0
   const room = (size: number) => {
     if (at + size <= bytes.length) return

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Profile } from '../../protocol/profile.js'
 import { recordBatchOf } from './batch.js'
 import { footerBytes, MAGIC, type ParquetFooter } from './footer.js'
@@ -90,6 +91,8 @@ export function openWindowFile(header: Omit<FileHeader, 'inferenceCount'>, optio
     rowGroups.push(movedBy(encoded.description, cutter.bytes))
     rows += encoded.rows
     await handOut(cutter.add(encoded.bytes))
+    // Others get their turn after 60 ms of encoding, and what zstd allocated is freed only between two turns.
+    await setImmediate()
   }
   const append = async (added: WindowRow[]) => {
     if (cutter.bytes === 0) await handOut(cutter.add(MAGIC))

@@ -1,0 +1,50 @@
+import type { Zstd } from './native-zstd.js'
+import { readThriftAt, type ThriftStruct, writeThrift } from './thrift.js'
+import { THRIFT } from './thrift-types.js'
+
+/** Field ids of PageHeader in parquet-format src/main/thrift/parquet.thrift, release 2.10. */
+const PAGE = { type: 1, uncompressed: 2, compressed: 3 }
+/** PageType of a page that holds a dictionary. */
+const DICTIONARY = 2n
+/** A page's header without statistics has some 20 bytes. */
+const HEADER_BYTES = 64
+
+/** One column chunk whose pages are compressed. */
+export interface CompressedChunk {
+  /** Headers and bodies of its pages, in order. */
+  pieces: Uint8Array[]
+  bytes: number
+  /** What its pages would take uncompressed, headers included. */
+  uncompressedBytes: number
+  /** Where its first page of each kind lies, bytes from the chunk's start. */
+  dictionaryAt: number | undefined
+  dataAt: number
+}
+
+/**
+ * Compresses the pages of a column chunk; data pages must be V1.
+ * @param chunk an uncompressed chunk that our own encoder just made
+ */
+export function compressPages(chunk: Uint8Array, zstd: Zstd): CompressedChunk {
+  const made: CompressedChunk = { pieces: [], bytes: 0, uncompressedBytes: 0, dictionaryAt: undefined, dataAt: -1 }
+  for (let at = 0; at < chunk.length; ) {
+    const { struct: header, end } = readThriftAt(chunk, at)
+    const size = Number(header.get(PAGE.uncompressed)?.value)
+    if (Number(header.get(PAGE.compressed)?.value) !== size) throw new Error('a page is compressed already')
+    const body = zstd(Buffer.from(chunk.buffer, chunk.byteOffset + end, size))
+    header.set(PAGE.compressed, { type: THRIFT.I32, value: BigInt(body.length) })
+    const head = writeThrift(header, HEADER_BYTES)
+    if (header.get(PAGE.type)?.value === DICTIONARY) made.dictionaryAt ??= made.bytes
+    else if (made.dataAt < 0) made.dataAt = made.bytes
+    made.pieces.push(head, body)
+    made.bytes += head.length + body.length
+    made.uncompressedBytes += head.length + size
+    at = end + size
+  }
+  return made
+}
+
+/** An integer field as the footer has it. */
+export function setI64(struct: ThriftStruct, id: number, value: number): void {
+  struct.set(id, { type: THRIFT.I64, value: BigInt(value) })
+}

@@ -1,0 +1,29 @@
+import { createRequire } from 'node:module'
+
+/** Compresses in one go; zstd level 1. */
+export type Zstd = (bytes: Buffer) => Uint8Array
+
+/** The level of the reference (one-covenant/grail grail/infrastructure/parquet_io.py:265-272, 54d6342). */
+const LEVEL = 1
+
+let found: { zstd: Zstd | undefined } | undefined
+
+/**
+ * zstd as machine code, where there is a build of it (Linux on x86-64); undefined elsewhere. Node has one of its own from 22.15 on.
+ * Looked for once, with the first window file.
+ */
+export function nativeZstd(): Zstd | undefined {
+  found ??= { zstd: load() }
+  return found.zstd
+}
+
+function load(): Zstd | undefined {
+  const require = createRequire(import.meta.url)
+  try {
+    const { Encoder } = require('@toondepauw/node-zstd') as typeof import('@toondepauw/node-zstd')
+    const encoder = new Encoder(LEVEL)
+    return bytes => encoder.encodeSync(bytes)
+  } catch {
+    return undefined
+  }
+}
