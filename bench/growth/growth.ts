@@ -234,7 +234,7 @@ async function measure({ long, draw, say }: Circumstances): Promise<Figure[]> {
         series: [
           line('generators', 'generators'),
           line('servers', 'nats-servers'),
-          line('roles', 'controller and the others'),
+          line('roles', 'the other actors'),
         ],
       }),
     )
