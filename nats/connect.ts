@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks'
 import type { JetStreamClient, JetStreamManager, NatsConnection } from 'nats'
 import type { Broker } from './broker.js'
 import { type DialOptions, dial, WAIT_MS } from './dial.js'
@@ -15,6 +16,8 @@ export interface BrokerOptions extends DialOptions, Needs {
 }
 
 const DRAIN_MS = 2_000
+/** So much longer than the time given may a process wait, as a part of it. */
+const ISOLATED_SPREAD = 0.25
 
 /**
  * Connects, waits for the first server to come up (20 s unless said), and refuses a broker that cannot do the work, each with
@@ -38,14 +41,21 @@ function brokerOn(
   nc: NatsConnection,
   js: JetStreamClient,
   jsm: JetStreamManager,
-  { onStatus, isolatedMs = ISOLATED_MS }: BrokerOptions,
+  { onStatus, servers, isolatedMs = ISOLATED_MS }: BrokerOptions,
 ): Broker {
   const listeners = new Set<(status: BrokerStatus) => void>(onStatus ? [onStatus] : [])
   let connected = true
   let closed = false
   const tell = (status: BrokerStatus) => {
     if (status.type === 'disconnected' || status.type === 'closed') connected = false
-    if (status.type === 'reconnected') connected = true
+    if (status.type === 'disconnected' || status.type === 'reconnected') isolation.forget()
+    if (status.type === 'reconnected') {
+      connected = true
+      // The library's first choice after the first connection is the same server once more.
+      const back = server() === leaving
+      leaving = undefined
+      if (back) reconnect()
+    }
     for (const listener of [...listeners]) listener(status)
   }
   const watch = async () => {
@@ -65,10 +75,19 @@ function brokerOn(
     return () => void listeners.delete(listener)
   }
   const server = () => nc.getServer()
-  const isolation = isolationOf(isolatedMs, () => {
-    tell({ type: 'isolated', server: server() })
+  const reconnect = () => {
     if (connected && !nc.isDraining()) void nc.reconnect().catch(() => {})
-  })
+  }
+  /** The server that is being left. */
+  let leaving: string | undefined
+  const leave = () => {
+    if (new Set([...servers, ...(nc.info?.connect_urls ?? [])]).size < 2) return
+    tell({ type: 'isolated', server: server() })
+    leaving = server()
+    reconnect()
+  }
+  // Not all actors at once: they would find the other servers at the same moment.
+  const isolation = isolationOf(isolatedMs * (1 + Math.random() * ISOLATED_SPREAD), leave, () => performance.now())
   queueMicrotask(() => tell({ type: 'connected', server: server() }))
 
   return {

@@ -1,10 +1,9 @@
-import { performance } from 'node:perf_hooks'
 import { isBrokerError } from './errors.js'
 
 // A server that has lost the others of its cluster keeps its clients: the connection stands, and nothing that was stored can be had.
 
-/** Longer than an election (13.3 s at most, three servers killed at once), short enough to save most of a window, ms. */
-export const ISOLATED_MS = 20_000
+/** Longer than an election (18.2 s at most, once in some hundred kills of a leader), short enough to save most of a window, ms. */
+export const ISOLATED_MS = 25_000
 
 /** The cluster as such does not answer: JetStream is not available there, or has no leader. */
 const LEADERLESS = new Set([10008, 10009])
@@ -12,6 +11,8 @@ const LEADERLESS = new Set([10008, 10009])
 export interface Isolation {
   /** Looks at what becomes of a question to JetStream; every one of them says whether the server is of any use. */
   watch<T>(asking: Promise<T>): Promise<T>
+  /** What was heard so far was another server's, or of another connection to this one. */
+  forget(): void
 }
 
 /** Whether an error is JetStream's word ('yes'), its silence ('no'), or says nothing of it: given up, connection lost. */
@@ -22,30 +23,34 @@ function answered(e: unknown): 'yes' | 'no' | 'unknown' {
 }
 
 /**
- * @param isolatedMs how long no question at all may be answered, ms
+ * @param isolatedMs how long questions may fail, and none be answered, ms
  * @param leave called when that is over, and again after as long
+ * @param now ms, of a clock that only goes forward
  */
-export function isolationOf(isolatedMs: number, leave: () => void): Isolation {
-  let sinceMs: number | undefined
+export function isolationOf(isolatedMs: number, leave: () => void, now: () => number): Isolation {
+  /** The first failure since anything was answered. Not when it was asked: a process that was stopped meanwhile heard nothing at all. */
+  let silentSinceMs: number | undefined
+  const unheard = () => {
+    silentSinceMs ??= now()
+    if (now() - silentSinceMs < isolatedMs) return
+    silentSinceMs = undefined
+    leave()
+  }
   return {
     async watch(asking) {
-      const askedMs = performance.now()
       try {
         const answer = await asking
-        sinceMs = undefined
+        silentSinceMs = undefined
         return answer
       } catch (e) {
         const what = answered(e)
-        if (what === 'yes') sinceMs = undefined
-        if (what === 'no') {
-          sinceMs ??= askedMs
-          if (performance.now() - sinceMs >= isolatedMs) {
-            sinceMs = undefined
-            leave()
-          }
-        }
+        if (what === 'yes') silentSinceMs = undefined
+        if (what === 'no') unheard()
         throw e
       }
+    },
+    forget() {
+      silentSinceMs = undefined
     },
   }
 }

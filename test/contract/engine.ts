@@ -171,8 +171,15 @@ for (const { name, skip, open, checkpoints } of implementations)
         const { median, q10, q10First50, min } = c.distribution
         t.ok(min > 0 && min <= q10 && q10 <= median && median <= 1 && min <= q10First50, '… figures in order')
       }
-      for (const c of group.completions) {
-        const like = group.completions.find(one => one.completionIds.length === c.completionIds.length)!
+      const likes = group.completions.map(
+        c => group.completions.find(one => one.completionIds.length === c.completionIds.length)!,
+      )
+      t.ok(
+        likes.some((like, i) => like !== group.completions[i]),
+        'some are of one length',
+      )
+      for (const [i, c] of group.completions.entries()) {
+        const like = likes[i]!
         t.same(
           c.sketches.subarray(0, promptIds.length),
           like.sketches.subarray(0, promptIds.length),

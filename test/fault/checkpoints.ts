@@ -206,20 +206,14 @@ t.test('checkpoints of a trainer', { skip: natsServerAbsent, timeout: PATIENCE_M
     const limit = (soft: string) =>
       Promise.all(HOSTS.test.map(name => prlimit(world.actor(name).pid, `--fsize=${soft}:unlimited`)))
     await limit(String(SMALL_BYTES))
-    const before = HOSTS.test.map(name => stagedBy(world, name, w2).length)
     await publishWhole(trainer, folder, { window: 3_000, ready: w2 })
-    const [why] = await Promise.all([
-      world.until(
-        'one of them says why',
-        () =>
-          HOSTS.test.flatMap(name =>
-            world
-              .actor(name)
-              .lines.filter(line => /could not be fetched yet: the window goes on without it/.test(line)),
-          )[0],
-      ),
-      world.says('generator-0@spare', /"checkpoint":3000,"msg":"checkpoint of the next window is at hand"/),
-    ])
+    const without = /could not be fetched yet: the window goes on without it/
+    const why = await world.until(
+      'one of them says why',
+      () => HOSTS.test.flatMap(name => world.actor(name).lines.filter(line => without.test(line)))[0],
+    )
+    const before = HOSTS.test.map(name => stagedBy(world, name, w2).length)
+    await world.says('generator-0@spare', /"checkpoint":3000,"msg":"checkpoint of the next window is at hand"/)
     t.match(
       why,
       /quota or file size limit is reached\. Make room, or set a smaller checkpoint cache/,

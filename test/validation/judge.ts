@@ -166,8 +166,8 @@ t.test('a byte changed anywhere in a file is found', async t => {
     tried++
     if (verdict !== 'accepted') found++
   }
-  // Columns nobody validates (block, timestamp, statistics of a page) may change unseen, a quarter of so small a file.
-  t.ok(found >= tried * 0.7, `${found} of ${tried}`)
+  // Columns nobody validates (block, timestamp, statistics of a page) may change unseen.
+  t.ok(found >= tried - 4, `${found} of ${tried}`)
 })
 
 t.test('what is not given is not judged, and said', async t => {

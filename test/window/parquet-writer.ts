@@ -14,7 +14,7 @@ import { openWindowFile, type WindowFile } from '../../src/window/parquet/writer
 import { sampleGroup } from '../helpers/group.js'
 import { withSampleSignatures } from '../helpers/signed.js'
 
-const nativeAbsent = nativeZstd() ? false : 'there is no build of @toondepauw/node-zstd for this machine'
+const nativeAbsent = nativeZstd() ? false : 'there is no build of zstd for this machine'
 
 const header = {
   wallet: '5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY',

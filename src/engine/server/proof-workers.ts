@@ -26,6 +26,8 @@ export interface ProofWorkers {
 const PROOF_MS = 300_000
 /** The worker looks at the deadline before every batch; one batch may take some seconds. */
 const DEADLINE_GRACE_MS = 30_000
+/** A worker that lives and refuses so often will refuse the next time, too. */
+const REFUSALS = 8
 /** A worker that is starting is asked again after this long, ms, whatever it says: proofs have a deadline. */
 const LONGEST_PAUSE_MS = 5_000
 
@@ -64,18 +66,23 @@ export function proofWorkers(
     }
   }
 
-  /** Again and again until the deadline, unix ms: the ids are paid for, and a worker with a large model needs minutes to be up again. */
+  /** Until the deadline, unix ms, while workers are down: the ids are paid for, and one with a large model needs minutes to be up again. */
   async function patiently<T>(
     deadlineMs: number,
     signal: AbortSignal,
     task: (worker: KeptWorker) => Promise<T>,
   ): Promise<T> {
-    for (;;) {
+    for (let refusals = 0; ; ) {
+      let asked: KeptWorker | undefined
       try {
-        return await withWorker(signal, task)
+        return await withWorker(signal, worker => {
+          asked = isUp(worker) ? worker : undefined
+          return task(worker)
+        })
       } catch (error) {
         signal.throwIfAborted()
         if (!(error instanceof EngineError && error.next === 'later') || Date.now() >= deadlineMs) throw error
+        if (asked && isUp(asked) && ++refusals >= REFUSALS) throw error
         onLog(`a proof is tried again: ${error.message}`)
         const pauseMs = Math.min(LONGEST_PAUSE_MS, Math.max(error.retryAfterMs, 100)) * (1 - random() / 4)
         await sleep(pauseMs, undefined, { signal }).catch(() => {

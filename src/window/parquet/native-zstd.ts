@@ -6,6 +6,13 @@ export type Zstd = (bytes: Buffer) => Uint8Array
 /** The level of the reference (one-covenant/grail grail/infrastructure/parquet_io.py:265-272, 54d6342). */
 const LEVEL = 1
 
+/** Of zstd 1.5 with its Rust binding. The packages for other machines that belong to it are not published. */
+const BUILD = '@toondepauw/node-zstd-linux-x64-gnu'
+
+interface Build {
+  Encoder: new (level: number) => { encodeSync(bytes: Buffer): Buffer }
+}
+
 let found: { zstd: Zstd | undefined } | undefined
 
 /**
@@ -20,7 +27,7 @@ export function nativeZstd(): Zstd | undefined {
 function load(): Zstd | undefined {
   const require = createRequire(import.meta.url)
   try {
-    const { Encoder } = require('@toondepauw/node-zstd') as typeof import('@toondepauw/node-zstd')
+    const { Encoder } = require(BUILD) as Build
     const encoder = new Encoder(LEVEL)
     return bytes => encoder.encodeSync(bytes)
   } catch {

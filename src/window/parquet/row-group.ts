@@ -39,7 +39,7 @@ export function encodeRowGroup(
   tune?: (properties: WriterPropertiesBuilder) => WriterPropertiesBuilder,
 ): EncodedRowGroup {
   const { codec } = profile.parquet
-  // In parquet-wasm zstd runs as WebAssembly: 0.16 ms of a rollout, three times what it takes as machine code.
+  // In parquet-wasm zstd runs as WebAssembly, which takes twice to three times as long.
   const zstd = codec === 'ZSTD' && tune === undefined ? nativeZstd() : undefined
   const wanted = new WriterPropertiesBuilder()
     .setCompression(zstd ? Compression.UNCOMPRESSED : Compression[codec])

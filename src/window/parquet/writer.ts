@@ -91,9 +91,9 @@ export function openWindowFile(header: Omit<FileHeader, 'inferenceCount'>, optio
     if (!encoded.description) return
     rowGroups.push(movedBy(encoded.description, cutter.bytes))
     rows += encoded.rows
-    await handOut(cutter.add(encoded.bytes))
-    // Others get their turn after 60 ms of encoding, and what zstd allocated is freed only between two turns.
+    // Others get their turn after some 25 ms of encoding, and what zstd allocated is freed only between two turns.
     await setImmediate()
+    await handOut(cutter.add(encoded.bytes))
   }
   const append = async (added: WindowRow[]) => {
     if (cutter.bytes === 0) await handOut(cutter.add(MAGIC))
