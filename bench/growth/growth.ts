@@ -231,11 +231,7 @@ async function measure({ long, draw, say }: Circumstances): Promise<Figure[]> {
         title,
         x: { label: 'generators', log: true, ticks: sizes },
         y: { label: 'ms' },
-        series: [
-          line('generators', 'generators'),
-          line('servers', 'nats-servers'),
-          line('roles', 'the other actors'),
-        ],
+        series: [line('generators', 'generators'), line('servers', 'nats-servers'), line('roles', 'the other actors')],
       }),
     )
     const whole = ({ generators, servers, roles }: Measured) => generators + servers + roles
