@@ -6,6 +6,7 @@ import { readCommitment, readHotkey } from '../src/chain/reads.js'
 import type { OpenBucket } from '../src/checkpoint/object-reader.js'
 import { scope } from '../src/checkpoint/scope.js'
 import { parseReadCommitment, type ReadCredentials } from '../src/protocol/read-credentials.js'
+import { timeOut } from '../src/time-out.js'
 import { type LoadedConfig, pathFrom } from './config/load.js'
 
 /** The trainer's uid on the subnet (one-covenant/grail grail/protocol/constants.py:156, 54d6342). */
@@ -56,7 +57,7 @@ export function trainerBucket(
   }
 
   async function ask(limitMs: number, outer: AbortSignal): Promise<ReadCredentials | string> {
-    const limit = scope(outer, AbortSignal.timeout(limitMs))
+    const limit = scope(outer, timeOut(limitMs))
     try {
       return await chain(link => insist(link, limit.signal))
     } finally {

@@ -97,6 +97,14 @@ t.test('the work knows nothing of the broker, the actors or the processes', t =>
   t.end()
 })
 
+t.test('limits of time are kept alive: AbortSignal.timeout is asked in one place', t => {
+  t.same(
+    files.filter(({ text }) => text.includes('AbortSignal.timeout(')).map(({ path }) => path),
+    ['src/time-out.ts'],
+  )
+  t.end()
+})
+
 t.test('the nouns of a window know the protocol profile and nothing of the outside world', t => {
   t.same(trespasses('src/window/', ['src/window/', 'src/protocol/', 'src/package-root']), [])
   t.same(trespasses('src/protocol/', ['src/protocol/', 'src/window/', 'src/checkpoint/metadata']), [])
@@ -104,7 +112,7 @@ t.test('the nouns of a window know the protocol profile and nothing of the outsi
 })
 
 t.test('one part of the outside world does not reach into another', t => {
-  const common = ['src/window/', 'src/protocol/', 'src/checkpoint/', 'src/package-root']
+  const common = ['src/window/', 'src/protocol/', 'src/checkpoint/', 'src/package-root', 'src/time-out']
   // A verdict takes an engine's replay and an environment's reward: src/validation knows their interfaces and errors.
   for (const folder of ['bucket', 'chain', 'wallet', 'environment', 'engine', 'checkpoint', 'validation']) {
     const more: string[] = MAY_ALSO[folder] ?? []

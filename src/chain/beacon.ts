@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import * as z from 'zod'
 import { DRAND_BASES, QUICKNET } from '../protocol/drand.js'
 import { windowRandomness } from '../protocol/randomness.js'
+import { timeOut } from '../time-out.js'
 import type { Link } from './link.js'
 import { readLatestPulse } from './reads.js'
 
@@ -68,7 +69,7 @@ export async function beaconOf(windowHash: string, options: BeaconOptions): Prom
   const pulse =
     link &&
     (await attempt('chain', async () => {
-      const signal = AbortSignal.any([options.signal, AbortSignal.timeout(PULSE_MS)])
+      const signal = AbortSignal.any([options.signal, timeOut(PULSE_MS)])
       const found = await readLatestPulse(await link(signal), { signal })
       return found && consistent(found)
     }))
@@ -89,7 +90,7 @@ function result(windowHash: string, source: 'drand' | 'chain', beacon: Beacon, p
 /** The first good answer of all bases, each started a little after the one before. */
 async function latestRound(bases: readonly string[], options: BeaconOptions): Promise<Beacon> {
   const over = new AbortController()
-  const limit = AbortSignal.timeout(options.drandMs ?? DRAND_MS)
+  const limit = timeOut(options.drandMs ?? DRAND_MS)
   const signal = AbortSignal.any([options.signal, over.signal, limit])
   const ask = options.fetch ?? fetch
   try {

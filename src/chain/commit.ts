@@ -1,6 +1,7 @@
 import { stringToU8a, u8aEq } from '@polkadot/util'
 import { blake2AsHex } from '@polkadot/util-crypto'
 import * as z from 'zod'
+import { timeOut } from '../time-out.js'
 import { ChainError } from './chain-error.js'
 import { type Clock, wallClock } from './clock.js'
 import { headerAt } from './head.js'
@@ -84,7 +85,7 @@ export async function commit(options: CommitOptions): Promise<CommitResult> {
 
 /** Over a new link if need be, but not for ever. */
 async function readBack(options: CommitOptions): Promise<OnChainCommitment | undefined> {
-  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(options.inclusionMs ?? INCLUSION_MS)])
+  const signal = AbortSignal.any([options.signal, timeOut(options.inclusionMs ?? INCLUSION_MS)])
   const link = await options.link(signal)
   return await readCommitment(link, options.netuid, options.signer.ss58, { signal })
 }

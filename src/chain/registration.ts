@@ -1,3 +1,4 @@
+import { timeOut } from '../time-out.js'
 import { ChainError } from './chain-error.js'
 import { type Clock, wallClock } from './clock.js'
 import type { Link } from './link.js'
@@ -45,7 +46,7 @@ export async function* watchRegistration(options: RegistrationOptions): AsyncGen
 
 async function look(options: RegistrationOptions): Promise<RegistrationEvent> {
   const { netuid, ss58 } = options
-  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(options.lookMs ?? LOOK_MS)])
+  const signal = AbortSignal.any([options.signal, timeOut(options.lookMs ?? LOOK_MS)])
   try {
     const link = await options.link(signal)
     const uid = await readUid(link, netuid, ss58, { signal })

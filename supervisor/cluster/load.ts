@@ -8,6 +8,7 @@ import {
   ensureStore,
   objectStore,
 } from '../../nats/index.js'
+import { timeOut } from '../../src/time-out.js'
 import { encodeClaim } from '../../src/window/claim.js'
 
 // Puts a load on the broker as a fleet does, in buckets of its own, and takes everything away again.
@@ -81,7 +82,7 @@ export async function loadBroker(options: LoadOptions): Promise<LoadReport> {
       copies: 1 + (cluster?.replicas?.length ?? 0),
     }
   } finally {
-    const patience = { signal: AbortSignal.timeout(CLEAN_MS) }
+    const patience = { signal: timeOut(CLEAN_MS) }
     const removed = await Promise.allSettled(streams.map(stream => dropStream(broker, stream, patience)))
     const left = streams.filter((_, i) => removed[i]?.status === 'rejected')
     if (left.length > 0) options.onLeft(left)

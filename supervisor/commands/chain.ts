@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import type { PolkadotChain } from '../../src/chain/polkadot.js'
+import { timeOut } from '../../src/time-out.js'
 import { loadConfig } from '../config/load.js'
 import { untilStopped } from '../shutdown.js'
 import { commitVerb } from './chain-commit.js'
@@ -65,7 +66,7 @@ export async function chainCommand(
     if (failures.push(why) === 1 && !values.json) io.err(`${why}; trying for ${seconds} s`)
   })
   try {
-    await chain.link(AbortSignal.any([signal, AbortSignal.timeout(CONNECT_LIMIT_MS)])).catch((error: unknown) => {
+    await chain.link(AbortSignal.any([signal, timeOut(CONNECT_LIMIT_MS)])).catch((error: unknown) => {
       if (error instanceof ChainError || signal.aborted) throw error
       const why = failures.at(-1) ?? 'no endpoint answers'
       throw new ChainError('not-connected', `no chain within ${seconds} s: ${why}`, 'later')

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import * as z from 'zod'
 import type { Broker } from '../../nats/index.js'
+import { timeOut } from '../../src/time-out.js'
 import { type LoadReport, loadBroker, type Timed } from '../cluster/load.js'
 import { type LoadedConfig, loadConfig } from '../config/load.js'
 import { brokerOf } from '../from-inventory.js'
@@ -70,7 +71,7 @@ export async function clusterCommand(
     return 0
   }
   const loaded = loadConfig(flags.config, io.env)
-  const signal = AbortSignal.any([stopped, AbortSignal.timeout(LIMIT_MS + flags.seconds * KILO)])
+  const signal = AbortSignal.any([stopped, timeOut(LIMIT_MS + flags.seconds * KILO)])
   const servers = await Promise.all(loaded.config.nats.servers.map(address => ask(loaded, address, signal)))
   const brokers: Broker[] = []
   try {
@@ -117,7 +118,7 @@ async function ask(loaded: LoadedConfig, given: string, signal: AbortSignal): Pr
   const address = given.replace(/^.*@|^\w+:\/\//, '')
   const { config } = loaded
   const alone = { ...loaded, config: { ...config, nats: { ...config.nats, servers: [given] } } }
-  const late = AbortSignal.timeout(ANSWER_MS)
+  const late = timeOut(ANSWER_MS)
   let broker: Broker
   try {
     broker = await brokerOf(alone, 'grail cluster bench', AbortSignal.any([signal, late]))

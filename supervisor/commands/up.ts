@@ -6,6 +6,7 @@ import { ensureStreams } from '../../actors/ensure.js'
 import type { Broker } from '../../nats/index.js'
 import { bundledGsm8kFolder } from '../../src/environment/dataset/dataset.js'
 import { packageRoot } from '../../src/package-root.js'
+import { timeOut } from '../../src/time-out.js'
 import { createRehearsalWallet } from '../../src/wallet/wallet.js'
 import { ConfigError } from '../config/config-error.js'
 import { type LoadedConfig, loadConfig } from '../config/load.js'
@@ -134,7 +135,7 @@ export async function upCommand(args: string[], io: CommandIo): Promise<number> 
   io.out('')
 
   const stopped = untilStopped()
-  const limit = AbortSignal.timeout(START_MS + WINDOWS_WAITED * WINDOW_BLOCKS * blockMs)
+  const limit = timeOut(START_MS + WINDOWS_WAITED * WINDOW_BLOCKS * blockMs)
   const signal = AbortSignal.any([stopped, limit])
   let broker: Broker | undefined
   let followed: Followed
@@ -218,7 +219,7 @@ async function fetchAndValidate(
 ): Promise<number> {
   if (window.key === undefined) throw new ConfigError('the window was summarised without an object')
   const bucket = await bucketOf(loaded)
-  const bytes = await bucket.get(window.key, AbortSignal.timeout(START_MS))
+  const bytes = await bucket.get(window.key, timeOut(START_MS))
   bucket.close()
   mkdirSync(folder, { recursive: true })
   const file = join(folder, basename(window.key))

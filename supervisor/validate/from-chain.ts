@@ -1,5 +1,6 @@
 import { openChain, type PolkadotChain } from '../../src/chain/polkadot.js'
 import { challengeRandomness } from '../../src/protocol/randomness.js'
+import { timeOut } from '../../src/time-out.js'
 import { windowEnd } from '../../src/window/block.js'
 import type { LoadedConfig } from '../config/load.js'
 
@@ -20,7 +21,7 @@ export function fromChain({ config }: LoadedConfig, signal: AbortSignal): FromCh
   const hashOf = async (block: number): Promise<{ hash: string } | { why: string }> => {
     const { endpoints, genesis } = config.chain
     chain ??= openChain({ endpoints, ...(genesis === '' ? {} : { genesis }) })
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)])
+    const limit = AbortSignal.any([signal, timeOut(ANSWER_MS)])
     try {
       await chain.link(limit)
       const hash = await chain.hash(block, limit)

@@ -1,3 +1,4 @@
+import { timeOut } from '../../time-out.js'
 import { EngineError } from '../engine.js'
 import { healthOf } from './health.js'
 import { type ServerAddress, serverAddress } from './http.js'
@@ -61,7 +62,7 @@ export function attachedServer(options: AttachedOptions): GenerationServer {
     async start(_, signal) {
       if (watching) return
       state = { state: 'starting', reason: 'asked for the first time' }
-      const limit = AbortSignal.timeout(healthMs)
+      const limit = timeOut(healthMs)
       try {
         await probe(address, AbortSignal.any([signal, limit]))
       } catch (cause) {

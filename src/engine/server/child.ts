@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { timeOut } from '../../time-out.js'
 import { EngineError } from '../engine.js'
 import { endGroup } from '../process-group.js'
 import { type ServerAddress, serverAddress } from './http.js'
@@ -61,7 +62,7 @@ export async function untilReady(
   },
   signal: AbortSignal,
 ): Promise<void> {
-  const limit = AbortSignal.timeout(options.startMs)
+  const limit = timeOut(options.startMs)
   const either = AbortSignal.any([signal, limit])
   let gone: string | undefined
   const over = new AbortController()
@@ -72,7 +73,7 @@ export async function untilReady(
   let reason = 'it has not answered yet'
   for (;;) {
     try {
-      const attempt = AbortSignal.any([either, over.signal, AbortSignal.timeout(options.healthMs)])
+      const attempt = AbortSignal.any([either, over.signal, timeOut(options.healthMs)])
       await options.probe(child.address, attempt)
       if (gone === undefined) return
     } catch (error) {

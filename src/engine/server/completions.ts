@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { timeOut } from '../../time-out.js'
 import type { ModelFacts } from '../../window/group.js'
 import type { GroupRequest } from '../engine.js'
 import { EngineError } from '../engine.js'
@@ -125,7 +126,7 @@ async function abortAll({ dialect, server }: CompletionParts, open: ReadonlySet<
     const address = server.up()
     await dialect.abort(
       (method, path, body, timeoutMs = ABORT_MS) =>
-        askServer(address, method, path, body, { timeoutMs, signal: AbortSignal.timeout(timeoutMs) }),
+        askServer(address, method, path, body, { timeoutMs, signal: timeOut(timeoutMs) }),
       [...open],
     )
   } catch {

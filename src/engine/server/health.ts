@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { timeOut } from '../../time-out.js'
 
 export interface HealthOptions {
   /** A real tiny generation; throws when it fails. */
@@ -31,7 +32,7 @@ export function healthOf({ probe, everyMs, timeoutMs, failures, onChange, now = 
   let wake = new AbortController()
 
   async function ask(signal: AbortSignal): Promise<string | undefined> {
-    const limit = AbortSignal.timeout(timeoutMs)
+    const limit = timeOut(timeoutMs)
     try {
       await probe(AbortSignal.any([signal, limit]))
       return undefined

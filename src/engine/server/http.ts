@@ -1,4 +1,5 @@
 import { Agent, type IncomingMessage, request } from 'node:http'
+import { timeOut } from '../../time-out.js'
 
 /** A server that speaks HTTP on this host, or on one reached as if it were this one. */
 export interface ServerAddress {
@@ -97,7 +98,7 @@ export async function askServer(
   { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal },
 ): Promise<ServerAnswer> {
   signal.throwIfAborted()
-  const timeout = AbortSignal.timeout(Math.ceil(timeoutMs))
+  const timeout = timeOut(Math.ceil(timeoutMs))
   const either = AbortSignal.any([signal, timeout])
   const text = body === undefined ? undefined : JSON.stringify(body)
   try {

@@ -1,6 +1,7 @@
 import { type IncomingMessage, request } from 'node:http'
 import { Packr } from 'msgpackr'
 import { z } from 'zod'
+import { timeOut } from '../../time-out.js'
 import { EngineError } from '../engine.js'
 import type { Worker } from './child.js'
 
@@ -40,7 +41,7 @@ export async function call<T>(
 ): Promise<T> {
   signal.throwIfAborted()
   // Deadlines may have fractions of a millisecond, timers must not.
-  const timeout = AbortSignal.timeout(Math.ceil(timeoutMs))
+  const timeout = timeOut(Math.ceil(timeoutMs))
   const packed = body === undefined ? undefined : codec.pack(body)
   const { status, answer } = await new Promise<{ status: number; answer: unknown }>((resolve, reject) => {
     const asked = request(

@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { packageRoot } from '../../package-root.js'
 import type { Profile } from '../../protocol/profile.js'
+import { timeOut } from '../../time-out.js'
 import { EngineError } from '../engine.js'
 import { endGroup } from '../process-group.js'
 
@@ -65,7 +66,7 @@ const ENVIRONMENT = {
 /** Reads the port from the worker's report, or finds out why there is none. */
 async function readPort(child: ChildProcess, exited: Promise<string>, signal: AbortSignal): Promise<number> {
   const report = createInterface({ input: child.stdio[3] as NodeJS.ReadableStream })
-  const timeout = AbortSignal.timeout(START_MS)
+  const timeout = timeOut(START_MS)
   const stop = new AbortController()
   try {
     const line = await Promise.race([
