@@ -128,18 +128,17 @@ await t.test('a process that ended but was not yet fetched by its parent is gone
   const parent = spawn('bash', ['-c', 'sleep 1000 & echo $!; wait'], { stdio: ['ignore', 'pipe', 'inherit'] })
   t.teardown(() => parent.kill('SIGKILL'))
   const pid = Number(String((await once(parent.stdout, 'data'))[0]))
+  const stateOf = (of: number) => readFileSync(`/proc/${of}/stat`, 'utf8').split(' ')
+  const becomes = async (of: number, state: string) => {
+    while (stateOf(of)[2] !== state) await new Promise(resolve => setImmediate(resolve))
+  }
   // A parent that is stopped fetches nobody.
   parent.kill('SIGSTOP')
+  await becomes(parent.pid!, 'T')
+  const started = stateOf(pid)[21]!
   process.kill(pid, 'SIGKILL')
-  const stat = () => {
-    try {
-      return readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ')
-    } catch {
-      return undefined
-    }
-  }
-  while (stat()?.[2] !== 'Z') await new Promise(resolve => setImmediate(resolve))
-  t.equal(await isAlive({ ...me, pid, started: stat()![21]! }, me), false)
+  await becomes(pid, 'Z')
+  t.equal(await isAlive({ ...me, pid, started }, me), false)
 })
 
 t.test('a lock file with a name of its own is no lock of another', async t => {
