@@ -1,5 +1,4 @@
-import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { portIsFree } from '../../src/engine/server/port.js'
 
 /**
  * Where free ports are looked for: below those the kernel gives to whoever asks for any (32768 and up), so that a port that is
@@ -14,19 +13,7 @@ let nextPort = (process.pid * PORTS_OF_A_PROCESS) % PORTS
 export async function freePort(): Promise<number> {
   for (let tried = 0; tried < PORTS; tried++) {
     const port = FIRST_PORT + (nextPort++ % PORTS)
-    if (await canBeHad(port)) return port
+    if (await portIsFree(port)) return port
   }
   throw new Error('no port')
-}
-
-async function canBeHad(port: number): Promise<boolean> {
-  const server = createServer().listen(port, '127.0.0.1')
-  try {
-    await once(server, 'listening')
-  } catch {
-    return false
-  }
-  server.close()
-  await once(server, 'close')
-  return true
 }

@@ -1,5 +1,5 @@
 import type { Zstd } from './native-zstd.js'
-import { readThriftAt, type ThriftStruct, writeThrift } from './thrift.js'
+import { readThriftAt, writeThrift } from './thrift.js'
 import { THRIFT } from './thrift-types.js'
 
 /** Field ids of PageHeader in parquet-format src/main/thrift/parquet.thrift, release 2.10. */
@@ -42,9 +42,4 @@ export function compressPages(chunk: Uint8Array, zstd: Zstd): CompressedChunk {
     at = end + size
   }
   return made
-}
-
-/** An integer field as the footer has it. */
-export function setI64(struct: ThriftStruct, id: number, value: number): void {
-  struct.set(id, { type: THRIFT.I64, value: BigInt(value) })
 }

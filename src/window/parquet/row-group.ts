@@ -1,7 +1,7 @@
 import { Table as ArrowTable, type RecordBatch, tableToIPC } from 'apache-arrow'
 import { Compression, EnabledStatistics, Table, WriterPropertiesBuilder, writeParquet } from 'parquet-wasm'
 import type { Profile } from '../../protocol/profile.js'
-import { compressPages, setI64 } from './compress.js'
+import { compressPages } from './compress.js'
 import { footerOf, type ParquetFooter } from './footer.js'
 import { nativeZstd, type Zstd } from './native-zstd.js'
 import type { ThriftList, ThriftStruct } from './thrift.js'
@@ -84,6 +84,11 @@ function compressed(file: Uint8Array, description: ThriftStruct, zstd: Zstd): Ui
   return Buffer.concat(pieces, bytes)
 }
 
+/** An integer field as the footer has it. */
+function setI64(struct: ThriftStruct, id: number, value: number): void {
+  struct.set(id, { type: THRIFT.I64, value: BigInt(value) })
+}
+
 /** Where a row group's column chunks lie, bytes from the start of the file. */
 function chunksOf(rowGroup: ThriftStruct): { start: number; bytes: number; meta: ThriftStruct; chunk: ThriftStruct }[] {
   const columns = rowGroup.get(ROW_GROUP.columns)?.value as ThriftList | undefined
@@ -138,7 +143,7 @@ export function movedBy(rowGroup: ThriftStruct, bytes: number): ThriftStruct {
     ])
       chunk.delete(id)
     // Deprecated by the format; writers put 0 for "no metadata outside the footer".
-    chunk.set(CHUNK.fileOffset, { type: THRIFT.I64, value: 0n })
+    setI64(chunk, CHUNK.fileOffset, 0)
   }
   shift(rowGroup, ROW_GROUP.fileOffset)
   rowGroup.delete(ROW_GROUP.ordinal)
