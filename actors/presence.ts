@@ -23,6 +23,8 @@ const schema = z.strictObject({
   inFlight: z.array(z.number().int()).optional(),
   /** p90 of this generator's groups, ms. */
   groupMs: z.number().optional(),
+  /** What must be left before draining ends for this generator to make a claim, ms. */
+  claimMs: z.number().optional(),
   /** Of a generator whose engine has a generation server. */
   server: z
     .strictObject({

@@ -20,7 +20,7 @@ import { tail } from './tail/tail.js'
 import { clone } from './window/clone.js'
 import { recovery } from './window/recovery.js'
 import { start } from './window/start.js'
-import { use, useOfMany } from './window/use.js'
+import { use, useBatching, useOfMany } from './window/use.js'
 
 /** In the order of the page. */
 const SUITE: readonly Benchmark[] = [
@@ -29,6 +29,7 @@ const SUITE: readonly Benchmark[] = [
   staging,
   tail,
   use,
+  useBatching,
   useOfMany,
   pipelining,
   recovery,

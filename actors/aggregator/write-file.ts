@@ -14,7 +14,7 @@ import { type Taken, takeGroup } from './take.js'
 
 /** Groups read ahead of the one being written: one hides the store's round trip, more only cost memory. */
 const READ_AHEAD = 2
-/** What is not appended this long before the object is to be complete stays out: footer, last part and Complete still have to happen. */
+/** What is not appended this long before the upload is given up stays out: footer, last part and Complete still have to happen, ms. */
 const SEAL_RESERVE_MS = 1_500
 /** The controller's word is waited for this long after draining should have ended. */
 const CONTROLLER_GRACE_MS = 500
@@ -116,8 +116,7 @@ export async function writeFile(
     const sealingMs = clock.now()
     const present = [...staged.keys()].filter(index => !isDropped(index))
     const wanted = new Set(writable(present, parts.holes))
-    // An aggregator that took over too late to complete in time still has until the upload is given up.
-    const untilMs = (inFile.length > 0 ? window.timers.completeByMs : window.timers.abortAtMs) - SEAL_RESERVE_MS
+    const untilMs = window.timers.abortAtMs - SEAL_RESERVE_MS
     const rest = [...wanted].filter(index => inFile.length === 0 || index > inFile.at(-1)!)
     for (const [i, index] of rest.entries()) {
       if (clock.now() > untilMs) {

@@ -7,6 +7,7 @@ import type { Desk, Fetching, GeneratorParts } from './desk.js'
 import { keepEquipment } from './equipment.js'
 import { trackInFlight } from './in-flight.js'
 import { runLane } from './lane.js'
+import { claimNeedsMs } from './last-claim.js'
 import { measurePace } from './pace.js'
 import { prefetchNext } from './prefetch.js'
 import { serverPresence } from './server-presence.js'
@@ -57,6 +58,7 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
       () => {
         const working = inFlight.newest()
         const groupMs = pace.groupMs()
+        const claimMs = claimNeedsMs(desk)
         const shop = equipment.shop()
         const trouble = equipment.trouble()
         const status = parts.engineStatus?.()
@@ -75,6 +77,7 @@ export async function runGenerator(parts: GeneratorParts, signal: AbortSignal): 
           ...(working ? { window: working.window.window, epoch: working.window.epoch } : {}),
           ...(shop ? { checkpointWindow: shop.metadata.window } : {}),
           ...(groupMs === undefined ? {} : { groupMs }),
+          ...(claimMs === undefined ? {} : { claimMs }),
           ...(status ? { server: serverPresence(status) } : {}),
         })
       },

@@ -30,7 +30,7 @@ export async function runLane(
   lane: number,
   { windows, changed, equipment, busy }: LaneParts,
 ): Promise<void> {
-  const { parts, pace, signal } = desk
+  const { parts, signal } = desk
   const { clock, log } = parts
   const indices = claimingAhead(desk, taking(desk, lane))
   const staging = new Set<Promise<void>>()
@@ -43,11 +43,11 @@ export async function runLane(
     // What was claimed ahead is left to others before weights are waited for: that may take minutes.
     if (window && !equipment.holds(window.opened.checkpoint)) indices.giveBack()
     try {
-      loan = window && isMineable(window, pace, clock.now()) ? await equipment.borrow(window) : undefined
+      loan = window && isMineable(desk, window, clock.now()) ? await equipment.borrow(window) : undefined
       // A server that is full, or lost memory, takes fewer groups: the lanes beyond that rest.
       const mayRun = lane < (loan?.shop.engine.inFlight?.() ?? Number.POSITIVE_INFINITY)
       const waitMs = loan?.shop.engine.waitMs?.() ?? 0
-      if (!window || !loan || !mayRun || !isMineable(window, pace, clock.now(), waitMs)) {
+      if (!window || !loan || !mayRun || !isMineable(desk, window, clock.now(), waitMs)) {
         busy(false)
         indices.giveBack()
         loan?.giveBack()

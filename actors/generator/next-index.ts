@@ -27,7 +27,8 @@ export interface NextIndex {
 }
 
 /** @param take how indices are taken; it lists them as in flight */
-export function claimingAhead({ parts, inFlight, pace, signal }: Desk, take: Taking): NextIndex {
+export function claimingAhead(desk: Desk, take: Taking): NextIndex {
+  const { parts, inFlight, pace, signal } = desk
   const { clock, holes } = parts
   let held: { window: OpenWindow; index: Promise<number | undefined>; inner: Scope } | undefined
 
@@ -37,7 +38,7 @@ export function claimingAhead({ parts, inFlight, pace, signal }: Desk, take: Tak
     if (canceled.aborted) return undefined
     // Where a hole cuts off the file, there must also be time to make the group elsewhere should this one give it back.
     const beginMs = holes === 'truncate' ? groupMs + LIST_GRACE_MS : groupMs * (1 - AHEAD_AT)
-    return isMineable(window, pace, clock.now() + beginMs, waitMs) ? take.ahead(window) : undefined
+    return isMineable(desk, window, clock.now() + beginMs, waitMs) ? take.ahead(window) : undefined
   }
 
   const nextIndex: NextIndex = {

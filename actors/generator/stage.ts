@@ -60,6 +60,7 @@ async function reward(
 ): Promise<boolean> {
   const { parts, pace, tallies, signal } = desk
   const { broker, clock, log, instance, boot } = parts
+  const generatedMs = clock.now()
   const { group, findings } = await generated.finish()
   const [first] = findings
   if (first) {
@@ -90,7 +91,8 @@ async function reward(
   } finally {
     until.end()
   }
-  pace.finished(clock.now() - beganMs - generated.waitedMs)
+  const stagedMs = clock.now()
+  pace.finished(stagedMs - beganMs - generated.waitedMs, stagedMs - generatedMs)
   tallies.staged(window, rollouts, bytes, seconds)
   log.debug({ window: window.window, index, bytes, seconds }, 'staged')
   return true

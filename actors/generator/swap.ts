@@ -23,23 +23,21 @@ export interface SwapParts {
  * no more in it, its groups are staged, and the checkpoint is in the cache. The canary then sings before the next
  * window opens. Should that one be opened with another checkpoint, its first claim waits for a load as any does.
  */
-export async function swapAhead(
-  { parts, pace, signal }: Desk,
-  { windows, equipment, prefetch, changed }: SwapParts,
-): Promise<void> {
+export async function swapAhead(desk: Desk, { windows, equipment, prefetch, changed }: SwapParts): Promise<void> {
+  const { parts, signal } = desk
   const { clock, log } = parts
   while (!signal.aborted) {
     const window = windows.latest()
     const next = window?.next
     const checkpoint = next && prefetch.fetched(next)
-    if (window && checkpoint && !equipment.holds(next) && !isMineable(window, pace, clock.now())) {
+    if (window && checkpoint && !equipment.holds(next) && !isMineable(desk, window, clock.now())) {
       await equipment.swap(window, checkpoint).catch((error: unknown) => {
         if (!signal.aborted) throw error
       })
       if (equipment.holds(next))
         log.info({ window: window.window, checkpoint: next.window }, 'ready for the next window before it opens')
     }
-    const untilMs = window ? lastClaimMs(window, pace) - clock.now() : LOOK_MS
+    const untilMs = window ? lastClaimMs(desk, window) - clock.now() : LOOK_MS
     await changed.wait(untilMs > 0 ? Math.min(LOOK_MS, untilMs + SOON_MS) : LOOK_MS, signal)
   }
 }

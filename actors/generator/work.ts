@@ -17,13 +17,17 @@ export type Worked = { staging: Promise<boolean> } | 'stopped' | 'failed' | { di
 
 /** One index from its claim to the hand-over to staging: the part of a group's way that needs the engine. */
 export async function work(desk: Desk, window: OpenWindow, shop: Workshop, index: number): Promise<Worked> {
-  const { parts, inFlight, signal } = desk
+  const { parts, inFlight, pace, signal } = desk
   const { clock, log, instance } = parts
   const beganMs = clock.now()
-  const latestMs = window.timers.drainEndMs
+  // What the engine makes later would be staged too late.
+  const latestMs = window.timers.drainEndMs - (pace.stagingMs() ?? 0)
   const limit = scope(signal, window.worthless)
   const until = limit.signal
-  const timer = setTimeout(() => limit.abort(new Error('draining is over')), latestMs - beganMs)
+  const timer = setTimeout(
+    () => limit.abort(new Error('nothing more can be staged before draining ends')),
+    latestMs - beganMs,
+  )
   let handedOver = false
   const task = { window: window.window, epoch: window.epoch, index, opened: window.opened, latestMs }
   try {

@@ -14,6 +14,9 @@ const MAX_TOKENS = 256
 const RTT_MS = 20
 const LINK_BYTES_PER_S = 100e6
 
+/** How long a group takes in a window of so many seconds, ms. */
+export const paceMsOf = (windowSeconds: number) => Math.round((windowSeconds / GROUPS_PER_WINDOW) * 1_000)
+
 /** A whole fleet with real processes, as a host runs it: real broker, development chain, S3 server behind a line of 20 ms. */
 export async function startFleet(
   bench: Bench,
@@ -29,7 +32,7 @@ export async function startFleet(
   return startWorld(bench, {
     ...options,
     blockMs: (options.windowSeconds / WINDOW_BLOCKS) * 1_000,
-    paceMs: Math.round((options.windowSeconds / GROUPS_PER_WINDOW) * 1_000),
+    paceMs: paceMsOf(options.windowSeconds),
     maxTokens: MAX_TOKENS,
     firstTailMs: FIRST_TAIL_MS,
     ...worldOnS3(s3, { endpoint: `http://127.0.0.1:${link.port}` }),

@@ -7,127 +7,53 @@ import { percentile } from '../measure/statistics.js'
 import { type Figure, figure } from '../report/figure.js'
 import { short } from '../report/table.js'
 import { type Stretch, timeline } from '../report/timeline.js'
-import { eventOf, GROUPS_PER_WINDOW, type Of, startFleet } from './fleet.js'
+import { type Account, accountOf, REAL_SECONDS, SECOND_MS, worksOf } from './account.js'
+import { eventOf, GROUPS_PER_WINDOW, type Of, paceMsOf, startFleet } from './fleet.js'
 import { watchMemory } from './memory.js'
 
-const REAL_SECONDS = 360
 const SHORT_SECONDS = 60
 const GENERATORS = 8
 const MANY_GENERATORS = 32
-/** More than they can make: 5,000 rollouts of a window count, which 32 of them have made after 100 s, and then they would rest. */
-const MANY_GROUPS = 2 * MANY_GENERATORS * GROUPS_PER_WINDOW
+/** Groups that a batching server has at once, of the sixteen it may have: a small model fills a card with so many sequences. */
+const GROUPS_AT_ONCE = 4
+/** More than so many GPUs can make: 5,000 rollouts of a window count, which 32 of them have made after 100 s, and then they would rest. */
+const roomFor = (generators: number) => `max_groups = ${2 * generators * GROUPS_PER_WINDOW}`
 const USE_GOAL = 0.97
 /** The first window has nothing learned of tails and paces yet: it is not counted. */
 const WARM_UP_WINDOWS = 1
 const MEASURED_WINDOWS = 1
-const SECOND_MS = 1_000
 const MEGA = 1e6
 
-/** One group on one GPU, unix ms. */
-interface Work {
-  generator: string
-  /** The engine began, had all tokens, had all proofs; the group was staged. */
-  beganMs: number
-  generatedMs: number
-  provedMs: number
-  stagedMs: number
+interface Form {
+  generators: number
+  seconds: number
+  /** Groups that each of them has at once. */
+  groups?: number
+  policy?: string
 }
 
-interface Measured {
-  /** Part of all GPUs' time, from block W to block W+30, spent generating and proving groups that were staged. */
-  use: number
-  /** Part of the time in which a group could still be finished. */
-  useWhileOpen: number
-  /** The same GPUs with groups of 10 s in a window of 360 s, from the same pauses. */
-  projected: number
-  /** Seconds per GPU before its first group, and from the end of its last group to the end of draining, of the window. */
-  start: number
-  unfinished: number
-  margin: number
-  /** Pauses of a GPU between two groups, ms. */
-  pauses: number[]
-  late: number
-  groups: number
-}
-
-function worksOf(world: World, window: number): Work[] {
-  return world.events
-    .filter((event): event is Of<'staged'> => event.kind === 'staged' && event.window === window)
-    .map(({ timeMs, payload: { generator, seconds } }) => {
-      const provedMs = timeMs - (seconds.stage + seconds.reward) * SECOND_MS
-      const generatedMs = provedMs - seconds.prove * SECOND_MS
-      return { generator, beganMs: generatedMs - seconds.generate * SECOND_MS, generatedMs, provedMs, stagedMs: timeMs }
-    })
-    .sort((a, b) => a.beganMs - b.beganMs)
-}
-
-function measured(world: World, { window, payload }: Of<'opened'>, generators: number): Measured {
-  const moved = world.events.filter(
-    (event): event is Of<'timers'> => event.kind === 'timers' && event.window === window,
-  )
-  const timers = moved.at(-1)?.payload.timers ?? payload.timers
-  const endMs = timers.deadlineMs + DEADLINE_SLACK_MS
-  const wholeMs = endMs - payload.startMs
-  const all = worksOf(world, window)
-  const gpus = new Set(all.map(({ generator }) => generator))
-  let busyMs = 0
-  let startMs = 0
-  let unfinishedMs = 0
-  const pauses: number[] = []
-  for (const gpu of gpus) {
-    const works = all.filter(({ generator }) => generator === gpu)
-    for (const { beganMs, provedMs } of works) busyMs += provedMs - beganMs
-    startMs += (works[0]?.beganMs ?? endMs) - payload.startMs
-    unfinishedMs += timers.drainEndMs - (works.at(-1)?.provedMs ?? payload.startMs)
-    for (let i = 1; i < works.length; i++)
-      pauses.push((works[i]?.beganMs as number) - (works[i - 1]?.provedMs as number))
-  }
-  const marginMs = endMs - timers.drainEndMs
-  const meanPauseMs = pauses.reduce((sum, pause) => sum + pause, 0) / Math.max(1, pauses.length)
-  // What a window costs once does not grow with it; the group that would not be finished does.
-  const scale = (REAL_SECONDS * SECOND_MS) / wholeMs
-  const lostMs =
-    startMs / generators +
-    marginMs +
-    Math.max(0, unfinishedMs / generators) * scale +
-    meanPauseMs * (GROUPS_PER_WINDOW - 1)
-  const late = world.events.filter(
-    event =>
-      event.window === window &&
-      (event.kind === 'dropped' || event.kind === 'gaveup') &&
-      event.payload.reason === 'late',
-  ).length
-  return {
-    use: busyMs / (generators * wholeMs),
-    useWhileOpen: busyMs / (generators * (timers.drainEndMs - payload.startMs)),
-    projected: 1 - lostMs / (REAL_SECONDS * SECOND_MS),
-    start: startMs / generators / SECOND_MS,
-    unfinished: unfinishedMs / generators / SECOND_MS,
-    margin: marginMs / SECOND_MS,
-    pauses,
-    late,
-    groups: all.length,
-  }
-}
-
-/** What every GPU did when. */
+/** What every GPU did when, a line for each group it had at once. */
 function pictureOf(
   world: World,
   { window, payload }: Of<'opened'>,
-  generators: number,
+  { generators, groups = 1 }: Form,
 ): { title: string; svg: string } {
   const at = (ms: number) => (ms - payload.startMs) / SECOND_MS
   const works = worksOf(world, window)
-  const rows = Array.from({ length: generators }, (_, i) => `generator-test-${i}`).map(name => ({
-    name: name.replace('-test', ''),
-    stretches: works
-      .filter(({ generator }) => generator === name)
-      .flatMap(({ beganMs, generatedMs, provedMs, stagedMs }): Stretch[] => [
+  const rows = Array.from({ length: generators }, (_, i) => `generator-test-${i}`).flatMap(name => {
+    const lanes = Array.from({ length: groups }, () => ({ busyUntilMs: 0, stretches: [] as Stretch[] }))
+    for (const { beganMs, generatedMs, provedMs, stagedMs } of works.filter(({ generator }) => generator === name)) {
+      const lane = lanes.find(({ busyUntilMs }) => busyUntilMs <= beganMs) ?? lanes[0]
+      if (!lane) continue
+      lane.busyUntilMs = provedMs
+      lane.stretches.push(
         { from: at(beganMs), to: at(generatedMs), state: 'generate' },
         { from: at(generatedMs), to: at(provedMs), state: 'prove' },
         { from: at(provedMs), to: at(stagedMs), state: 'stage' },
-      ]),
-  }))
+      )
+    }
+    return lanes.map(({ stretches }, i) => ({ name: i === 0 ? name.replace('-test', '') : '', stretches }))
+  })
   const moment = (kind: 'sealed' | 'uploaded', name: string) => {
     const event = world.events.find(event => event.kind === kind && event.window === window)
     return event ? [{ at: at(event.timeMs), name }] : []
@@ -140,13 +66,16 @@ function pictureOf(
     ...moment('uploaded', 'verified'),
     { at: at(timers.deadlineMs), name: 'deadline' },
   ]
-  const title = `A window of ${seconds.toFixed(0)} s on ${generators} generators`
+  const each = groups === 1 ? '' : `, each with ${groups} groups at once`
+  const title = `A window of ${seconds.toFixed(0)} s on ${generators} generators${each}`
   return { title, svg: timeline({ title, rows, states: ['generate', 'prove', 'stage'], marks, seconds }) }
 }
 
-async function form({ draw, say }: Circumstances, generators: number, seconds: number, policy = ''): Promise<Figure[]> {
+async function measure({ draw, say }: Circumstances, form: Form): Promise<Figure[]> {
+  const { generators, seconds, groups = 1, policy = '' } = form
   return cleanly(async bench => {
-    const world = await startFleet(bench, { generators, windowSeconds: seconds, policy })
+    const engine = `name = "rehearsal"\npace_ms = ${paceMsOf(seconds)}\nlanes = ${groups}`
+    const world = await startFleet(bench, { generators, windowSeconds: seconds, policy, engine })
     const patience = 2 * seconds * SECOND_MS + 60_000
     const first = await eventOf(world, 'opened', () => true, patience)
     const pids = ['controller', 'aggregator', 'uploader'].map(name => world.actor(name).pid)
@@ -154,7 +83,8 @@ async function form({ draw, say }: Circumstances, generators: number, seconds: n
       ['controller', 'aggregator', 'uploader', 'generator-0'].map(name => [name, world.actor(name).pid]),
     )
     bench.teardown(async () => memory.stop())
-    const all: Measured[] = []
+    const name = `${seconds}s-${generators}${groups === 1 ? '' : `x${groups}`}`
+    const all: Account[] = []
     let cpu: number[] = []
     for (let i = 0; i < WARM_UP_WINDOWS + MEASURED_WINDOWS; i++) {
       const window = first.window + i * WINDOW_BLOCKS
@@ -163,90 +93,103 @@ async function form({ draw, say }: Circumstances, generators: number, seconds: n
       await eventOf(world, 'summarised', event => event.window === window, patience)
       cpu = [...pids, world.nats.pid].map((pid, at) => cpuSecondsOf(pid) - (cpu[at] as number))
       if (i < WARM_UP_WINDOWS) continue
-      const found = measured(world, opened, generators)
+      const found = accountOf(world, opened, { generators, groups })
       all.push(found)
       say(
         `window ${window}: ${short(found.use * 100)} % of the window, ${short(found.useWhileOpen * 100)} % of what it was open, ${found.groups} groups, ${found.late} late`,
       )
-      const { title, svg } = pictureOf(world, opened, generators)
-      draw(`window-${seconds}s-${generators}`, title, svg)
+      const { title, svg } = pictureOf(world, opened, form)
+      draw(`window-${name}`, title, svg)
     }
     memory.stop()
     const memoryTitle = `Memory of a fleet of ${generators} generators, windows of ${seconds} s`
-    draw(`memory-${seconds}s-${generators}`, memoryTitle, memory.picture(memoryTitle))
-    const id = (name: string) => `use.${seconds}.${generators}.${name}`
-    const form = `${generators} × ${seconds} s`
-    const percent = (name: string, title: string, of: (one: Measured) => number, goal: boolean) =>
-      figure({
-        id: id(name),
-        title: `${title}, ${form}`,
-        unit: '%',
-        values: all.map(one => of(one) * 100),
-        ...(goal ? { goal: { of: 'value', is: 'at least', limit: USE_GOAL * 100 } } : {}),
-      })
-    const seconds_ = (name: string, title: string, of: (one: Measured) => number) =>
-      figure({ id: id(name), title: `  ${title}, ${form}`, unit: 's', values: all.map(of) })
-    const pauses = all.flatMap(one => one.pauses)
-    return [
-      percent('window', 'window spent generating', one => one.use, seconds === REAL_SECONDS),
-      ...(seconds === REAL_SECONDS
-        ? []
-        : [percent('projected', 'the same pauses in a window of 360 s', one => one.projected, true)]),
-      percent('open', 'open time spent generating', one => one.useWhileOpen, false),
-      seconds_('start', 'block W to the first group', one => one.start),
-      seconds_('unfinished', 'last group to the end of draining', one => one.unfinished),
-      seconds_('margin', 'end of draining to block W+30', one => one.margin),
-      figure({
-        id: id('pause.p50'),
-        title: `  pause between groups, p50, ${form}`,
-        unit: 'ms',
-        values: [percentile(pauses, 50)],
-      }),
-      figure({
-        id: id('pause.p99'),
-        title: `  pause between groups, p99, ${form}`,
-        unit: 'ms',
-        values: [percentile(pauses, 99)],
-      }),
-      figure({
-        id: id('late'),
-        title: `groups staged too late, ${form}`,
-        unit: '',
-        values: all.map(({ late }) => late),
-        goal: { of: 'value', is: 'at most', limit: 0 },
-      }),
-      ...['controller', 'aggregator', 'uploader', 'nats-server'].map((name, i) =>
-        figure({
-          id: id(`cpu.${name}`),
-          title: `  CPU of the ${name} in a window, ${form}`,
-          unit: 's',
-          values: [cpu[i] as number],
-        }),
-      ),
-      ...pids.map((pid, i) =>
-        figure({
-          id: id(`memory.${i}`),
-          title: `  memory of the ${['controller', 'aggregator', 'uploader'][i]}, ${form}`,
-          unit: 'MB',
-          values: [memoryOf(pid).peak / MEGA],
-        }),
-      ),
-    ]
+    if (groups === 1) draw(`memory-${name}`, memoryTitle, memory.picture(memoryTitle))
+    return figuresOf(form, {
+      accounts: all,
+      cpu: ['controller', 'aggregator', 'uploader', 'nats-server'].map((name, i) => [name, cpu[i] as number]),
+      memory: ['controller', 'aggregator', 'uploader'].map((name, i) => [
+        name,
+        memoryOf(pids[i] as number).peak / MEGA,
+      ]),
+    })
   })
+}
+
+/** @param found.cpu seconds by process in the last window; `memory` the peaks, MB */
+function figuresOf(
+  { generators, seconds, groups = 1 }: Form,
+  found: { accounts: Account[]; cpu: [string, number][]; memory: [string, number][] },
+): Figure[] {
+  const id = (name: string) => `use.${seconds}.${generators}${groups === 1 ? '' : `x${groups}`}.${name}`
+  const form = `${generators} × ${seconds} s${groups === 1 ? '' : `, ${groups} groups at once`}`
+  const of = (name: string, title: string, unit: string, value: (one: Account) => number): Figure =>
+    figure({ id: id(name), title: `  ${title}, ${form}`, unit, values: found.accounts.map(value) })
+  const use = (name: string, title: string, value: (one: Account) => number, goal: boolean): Figure =>
+    figure({
+      id: id(name),
+      title: `${title}, ${form}`,
+      unit: '%',
+      values: found.accounts.map(one => value(one) * 100),
+      ...(name === 'window'
+        ? {
+            baseline: { name: 'the most such groups allow', values: found.accounts.map(({ most }) => most * 100) },
+          }
+        : {}),
+      ...(goal ? { goal: { of: 'value', is: 'at least', limit: USE_GOAL * 100 } } : {}),
+    })
+  const pauses = found.accounts.flatMap(one => one.pauses)
+  const pause = (p: number) => of(`pause.p${p}`, `pause between groups, p${p}`, 'ms', () => percentile(pauses, p))
+  const real = seconds === REAL_SECONDS
+  return [
+    use('window', 'window spent generating', one => one.use, real),
+    ...(real ? [] : [use('projected', 'the same pauses in a window of 360 s', one => one.projected, true)]),
+    use('open', 'open time spent generating', one => one.useWhileOpen, false),
+    of('start', 'block W to the first group', 's', one => one.start),
+    of('unfinished', 'last group to the end of draining', 's', one => one.unfinished),
+    of('margin', 'end of draining to block W+30', 's', one => one.margin),
+    of('tail', 'of it until the object is verified', 's', one => one.tail),
+    ...(pauses.length > 0 ? [pause(50), pause(99)] : []),
+    figure({
+      id: id('late'),
+      title: `groups staged too late, ${form}`,
+      unit: '',
+      values: found.accounts.map(({ late }) => late),
+      goal: { of: 'value', is: 'at most', limit: 0 },
+    }),
+    of('groups', 'groups staged', '', one => one.groups),
+    of('undone', 'indices claimed and not staged', '', one => one.undone),
+    ...found.cpu.map(([name, spent]) => of(`cpu.${name}`, `CPU of the ${name} in a window`, 's', () => spent)),
+    ...found.memory.map(([name, peak]) => of(`memory.${name}`, `memory of the ${name}`, 'MB', () => peak)),
+  ]
 }
 
 export const use: Benchmark = {
   name: 'use',
   about: 'how much of a window the GPUs generate, with real processes in real windows',
   async run(circumstances) {
-    const daily = await form(circumstances, GENERATORS, SHORT_SECONDS)
-    return circumstances.long ? [...daily, ...(await form(circumstances, GENERATORS, REAL_SECONDS))] : daily
+    const daily = await measure(circumstances, { generators: GENERATORS, seconds: SHORT_SECONDS })
+    if (!circumstances.long) return daily
+    return [...daily, ...(await measure(circumstances, { generators: GENERATORS, seconds: REAL_SECONDS }))]
   },
+}
+
+export const useBatching: Benchmark = {
+  name: 'use-batching',
+  about: `the same with ${GROUPS_AT_ONCE} groups at once on every GPU, as a batching server has them`,
+  run: circumstances =>
+    measure(circumstances, {
+      ...{ generators: GENERATORS, groups: GROUPS_AT_ONCE, policy: roomFor(GENERATORS * GROUPS_AT_ONCE) },
+      seconds: circumstances.long ? REAL_SECONDS : SHORT_SECONDS,
+    }),
 }
 
 export const useOfMany: Benchmark = {
   name: 'use-of-many',
   about: `the same with ${MANY_GENERATORS} generators and windows of ${REAL_SECONDS} s (long form)`,
   only: 'long',
-  run: circumstances => form(circumstances, MANY_GENERATORS, REAL_SECONDS, `max_groups = ${MANY_GROUPS}`),
+  run: circumstances =>
+    measure(circumstances, {
+      ...{ generators: MANY_GENERATORS, policy: roomFor(MANY_GENERATORS) },
+      seconds: REAL_SECONDS,
+    }),
 }

@@ -164,7 +164,7 @@ ${options.publish ? `source = "trainer"\ntrainer_folder = "trainer"\ncache = "ca
 [engine]
 ${options.engine ?? `name = "rehearsal"\npace_ms = ${options.paceOf?.[name] ?? options.paceMs ?? 600}`}
 [policy]
-first_tail_ms = ${options.firstTailMs ?? 1_500}
+first_tail_ms = ${options.firstTailMs ?? 2_400}
 ${options.policy ?? ''}
 [[hosts]]
 name = "${FIRST_HOST}"

@@ -4,7 +4,9 @@ import {
   COMPLETE_BEFORE_MS,
   FIRST_TAIL_MS,
   mayClaim,
+  median,
   p90,
+  TAIL_MARGIN,
   TAIL_MARGIN_MS,
   TAIL_SAMPLES,
   tailOf,
@@ -43,11 +45,26 @@ t.test('p90 is the nearest rank', t => {
   t.end()
 })
 
-t.test('the tail is measured, with a margin, and forgets windows that are long gone', t => {
-  t.equal(tailOf([]), FIRST_TAIL_MS + TAIL_MARGIN_MS + COMPLETE_BEFORE_MS, 'nothing measured yet')
-  t.equal(tailOf([2_000]), 2_000 + TAIL_MARGIN_MS + COMPLETE_BEFORE_MS)
-  const old = [60_000, ...Array.from({ length: TAIL_SAMPLES }, () => 1_000)]
-  t.equal(tailOf(old), 1_000 + TAIL_MARGIN_MS + COMPLETE_BEFORE_MS, 'a bad window falls out')
+t.test('so is the median: of two samples the quicker one', t => {
+  const cases: [number[], number | undefined][] = [
+    [[], undefined],
+    [[7], 7],
+    [[2, 1], 1],
+    [[9, 1, 5], 5],
+    [[4, 3, 2, 1], 2],
+  ]
+  for (const [samples, expected] of cases) t.equal(median(samples), expected, `${samples.length} samples`)
+  t.end()
+})
+
+t.test('the tail is measured, with a margin that grows with it, and forgets windows that are long gone', t => {
+  const long = FIRST_TAIL_MS * (1 + TAIL_MARGIN)
+  t.ok(long > FIRST_TAIL_MS + TAIL_MARGIN_MS)
+  t.equal(tailOf([]), long + COMPLETE_BEFORE_MS, 'nothing measured yet')
+  t.equal(tailOf([8_000]), 8_000 * (1 + TAIL_MARGIN) + COMPLETE_BEFORE_MS)
+  t.equal(tailOf([600]), 600 + TAIL_MARGIN_MS + COMPLETE_BEFORE_MS, 'a short one keeps the least margin')
+  const old = [60_000, ...Array.from({ length: TAIL_SAMPLES }, () => 600)]
+  t.equal(tailOf(old), tailOf([600]), 'a bad window falls out')
   t.end()
 })
 
