@@ -14,8 +14,11 @@ import { type Taken, takeGroup } from './take.js'
 
 /** Groups read ahead of the one being written: one hides the store's round trip, more only cost memory. */
 const READ_AHEAD = 2
-/** What is not appended this long before the upload is given up stays out: footer, last part and Complete still have to happen, ms. */
-const SEAL_RESERVE_MS = 1_500
+/**
+ * What is not appended so long before the upload is given up stays out, ms: footer, last part and Complete still have to happen. They take
+ * the tail that the timers leave them; on a fast line no less than the first of these is left, on a slow one no more than the other.
+ */
+const SEAL_RESERVE_MS = { least: 1_500, most: 3_500 }
 /** The controller's word is waited for this long after draining should have ended. */
 const CONTROLLER_GRACE_MS = 500
 
@@ -116,7 +119,11 @@ export async function writeFile(
     const sealingMs = clock.now()
     const present = [...staged.keys()].filter(index => !isDropped(index))
     const wanted = new Set(writable(present, parts.holes))
-    const untilMs = window.timers.abortAtMs - SEAL_RESERVE_MS
+    const { completeByMs, drainEndMs, abortAtMs } = window.timers
+    const { least, most } = SEAL_RESERVE_MS
+    // An aggregator that took over too late to complete in time has whatever is left.
+    const reserveMs = inFile.length === 0 ? least : Math.min(most, Math.max(least, completeByMs - drainEndMs))
+    const untilMs = abortAtMs - reserveMs
     const rest = [...wanted].filter(index => inFile.length === 0 || index > inFile.at(-1)!)
     for (const [i, index] of rest.entries()) {
       if (clock.now() > untilMs) {

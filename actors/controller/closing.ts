@@ -19,8 +19,8 @@ export function isDrained({ parts, fleet, timing }: Desk, ledger: Ledger): boole
   const anyMayClaim = fleet
     .members()
     .some(
-      ({ role, claimMs, inFlight }) =>
-        role === 'generator' && ((inFlight?.length ?? 0) > 0 || (claimMs ?? timing.groupMs()) <= leftMs),
+      ({ role, claimMs, groupMs, inFlight }) =>
+        role === 'generator' && ((inFlight?.length ?? 0) > 0 || (claimMs ?? groupMs ?? timing.groupMs()) <= leftMs),
     )
   return ledger.claims.size >= parts.maxGroups || !anyMayClaim
 }

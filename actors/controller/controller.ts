@@ -128,7 +128,6 @@ async function control(parts: ControllerParts, troubles: Set<string>, signal: Ab
     const { window, epoch } = ledger
     const why = ledger.machine.context.reason
     log.info({ window, epoch, state, ...(why === '' ? {} : { why }) }, 'window state')
-    if (state === 'sealing') ledger.sealingMs ??= clock.now()
     if (!UNSAID.has(state)) {
       const said = { state: state as WindowState, atMs: clock.now(), why }
       await announce(broker, entered, { window, epoch }, said, { signal })

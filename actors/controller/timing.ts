@@ -50,10 +50,11 @@ export function measureTiming(parts: ControllerParts, signal: AbortSignal): Timi
         groups.push((prompt + generate + prove + reward + stage) * 1000)
         if (groups.length > GROUP_SAMPLES) groups.shift()
       }
-      if (event.kind === 'uploaded' && ledger.sealingMs !== undefined && ledger.uploadedMs !== undefined) {
-        tails.push(ledger.uploadedMs - ledger.sealingMs)
-        if (tails.length > GROUP_SAMPLES) tails.shift()
-      }
+      if (ledger.sealingMs === undefined) return
+      // A sealed file that was not complete in time took longer than this, too: else a line that got slow would be missed window after window.
+      const missed = event.kind === 'uploadfailed' && isLate(ledger, event.timeMs)
+      if (event.kind === 'uploaded' || missed) tails.push(event.timeMs - ledger.sealingMs)
+      if (tails.length > GROUP_SAMPLES) tails.shift()
     },
     async seen(head) {
       if (best === undefined) await learnPace(chain, head, signal, blockTime.before)
@@ -84,6 +85,11 @@ export function measureTiming(parts: ControllerParts, signal: AbortSignal): Timi
       send(ledger, { type: 'TIMERS', timers })
     },
   }
+}
+
+/** Was the upload given up because its time was over, though the file was there and its hash final? */
+function isLate({ attempt, final, machine }: Ledger, timeMs: number): boolean {
+  return attempt.sealed !== undefined && final && timeMs >= machine.context.timers.abortAtMs
 }
 
 /** The pace of the blocks before the first head we saw, as far back as the chain knows. */

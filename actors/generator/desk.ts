@@ -25,7 +25,7 @@ export interface GeneratorParts extends ActorParts {
   lanes: number
   /** Object store of staged groups. */
   rollouts: Store
-  /** What becomes of a file with a hole: where that cuts it off, an index is not claimed too early. */
+  /** What becomes of a file with a hole: where that cuts it off, an index is not claimed too early, and none whose group may not be done. */
   holes: HolePolicy
   /** That checkpoint (undefined: whichever is at hand at the start), or a sentence why it is not to be had; another one of its window where that was published anew. */
   checkpoint(wanted: CheckpointName | undefined, signal: AbortSignal, fetching: Fetching): Promise<Checkpoint | string>

@@ -1,17 +1,20 @@
+import { indicesOf } from '../../actors/ranges.js'
 import { DEADLINE_SLACK_MS } from '../../src/window/block.js'
 import { COMPLETE_BEFORE_MS } from '../../src/window/deadline.js'
 import type { World } from '../../test/helpers/world.js'
-import { GROUPS_PER_WINDOW, type Of } from './fleet.js'
+import { GROUPS_PER_WINDOW, generatorName, type Of } from './fleet.js'
 
 // What a window's journal says of how busy its GPUs were.
 
 /** The window that counts: of 30 blocks of 12 s. */
 export const REAL_SECONDS = 360
 export const SECOND_MS = 1_000
+/** Why a group that was made is not in the file, where time is the reason. */
+const LATE: ReadonlySet<string> = new Set(['late', 'no-time'])
 /** Steps in which the chance of the last group is summed up, of the longest group: finer ones change nothing. */
 const STEPS = 2_000
 
-/** One group on one GPU that was staged, unix ms. */
+/** One group on one GPU that is in the window's file, unix ms. */
 export interface Work {
   generator: string
   /** The engine began, had all tokens, had all proofs; the group was staged. */
@@ -22,8 +25,10 @@ export interface Work {
 }
 
 export interface Account {
-  /** Part of all GPUs' time, from block W to block W+30, in which a group that was staged was generated or proved. */
+  /** Part of all GPUs' time, from block W to block W+30, in which at least one group of the file was generated or proved. */
   use: number
+  /** The same for each of the groups that a GPU has at once. */
+  filled: number
   /** Part of the time in which a group could still be finished. */
   useWhileOpen: number
   /** The most of `use` for groups that take as long as these, see `mostOf`. */
@@ -34,19 +39,22 @@ export interface Account {
   start: number
   unfinished: number
   margin: number
-  /** From the word to seal to the verified object, seconds. */
+  /** From the word to seal to the verified object, seconds: a part of the margin. */
   tail: number
-  /** Times in which a GPU had no group that was staged, between two such groups, ms. */
+  /** Times in which a GPU had none of these groups, between two of them, ms. */
   pauses: number[]
+  /** Groups that were made and came too late for the file. */
   late: number
   groups: number
-  /** Indices claimed and not staged: not done when draining ended, or never begun. */
+  /** Indices claimed of which there is no group: not done when draining ended, or never begun. */
   undone: number
 }
 
-/** Groups of a window that were staged, in the order in which they were begun. */
+/** The groups of a window's file, in the order in which they were begun. @throws Error for a window that has no file */
 export function worksOf(world: World, window: number): Work[] {
+  const inFile = new Set(indicesOf(eventIn(world, window, 'sealed').payload.indices))
   return stagedIn(world, window)
+    .filter(({ index }) => inFile.has(index))
     .map(({ timeMs, payload: { generator, seconds } }) => {
       const provedMs = timeMs - (seconds.stage + seconds.reward) * SECOND_MS
       const generatedMs = provedMs - seconds.prove * SECOND_MS
@@ -55,7 +63,10 @@ export function worksOf(world: World, window: number): Work[] {
     .sort((a, b) => a.beganMs - b.beganMs)
 }
 
-/** @param groups that a GPU works on at once */
+/**
+ * @param gpus.groups that a GPU works on at once
+ * @throws Error for a window whose object was not verified
+ */
 export function accountOf(world: World, opened: Of<'opened'>, gpus: { generators: number; groups: number }): Account {
   const { window, epoch, payload } = opened
   const { generators } = gpus
@@ -69,8 +80,8 @@ export function accountOf(world: World, opened: Of<'opened'>, gpus: { generators
   let startMs = 0
   let unfinishedMs = 0
   const pauses: number[] = []
-  for (const gpu of new Set(works.map(({ generator }) => generator))) {
-    const busy = stretchesOf(works.filter(({ generator }) => generator === gpu))
+  for (let gpu = 0; gpu < generators; gpu++) {
+    const busy = stretchesOf(works.filter(({ generator }) => generator === generatorName(gpu)))
     for (const { fromMs, toMs } of busy) busyMs += toMs - fromMs
     startMs += (busy[0]?.fromMs ?? endMs) - payload.startMs
     unfinishedMs += timers.drainEndMs - (busy.at(-1)?.toMs ?? payload.startMs)
@@ -83,17 +94,16 @@ export function accountOf(world: World, opened: Of<'opened'>, gpus: { generators
   const pausesMs =
     gpus.groups === 1 ? (pausedMs / Math.max(1, works.length / generators)) * GROUPS_PER_WINDOW : pausedMs
   const lostMs = startMs / generators + marginMs + Math.max(0, unfinishedMs / generators) * scale + pausesMs
-  const summarised = world.events.find(
-    (event): event is Of<'summarised'> => event.kind === 'summarised' && ofWindow(event),
-  )
-  const tail = summarised?.payload.seconds.tail ?? Number.NaN
+  const { tail } = eventIn(world, window, 'summarised').payload.seconds
+  if (tail === undefined) throw new Error(`window ${window} has no verified object`)
   const late = world.events.filter(
-    event =>
-      ofWindow(event) && (event.kind === 'dropped' || event.kind === 'gaveup') && event.payload.reason === 'late',
+    event => ofWindow(event) && (event.kind === 'dropped' || event.kind === 'gaveup') && LATE.has(event.payload.reason),
   ).length
+  const workedMs = works.reduce((sum, { beganMs, provedMs }) => sum + provedMs - beganMs, 0)
   const indices = new Set(stagedIn(world, window).map(({ index }) => index))
   return {
     use: busyMs / (generators * wholeMs),
+    filled: workedMs / (generators * gpus.groups * wholeMs),
     useWhileOpen: busyMs / (generators * (timers.drainEndMs - payload.startMs)),
     most: mostOf(works, gpus.groups, { wholeMs, tailMs: tail * SECOND_MS }),
     projected: 1 - lostMs / (REAL_SECONDS * SECOND_MS),
@@ -106,6 +116,12 @@ export function accountOf(world: World, opened: Of<'opened'>, gpus: { generators
     groups: works.length,
     undone: (world.claims.get(`${window}.${epoch}`) ?? []).filter(({ index }) => !indices.has(index)).length,
   }
+}
+
+function eventIn<K extends 'sealed' | 'summarised'>(world: World, window: number, kind: K): Of<K> {
+  const found = world.events.find((event): event is Of<K> => event.kind === kind && event.window === window)
+  if (!found) throw new Error(`window ${window} was not ${kind}`)
+  return found
 }
 
 function stagedIn(world: World, window: number): Of<'staged'>[] {

@@ -1,6 +1,7 @@
 import type { JournalEvent } from '../../actors/journal.js'
 import { WINDOW_BLOCKS } from '../../src/window/block.js'
 import { FIRST_TAIL_MS } from '../../src/window/deadline.js'
+import { FIRST_HOST } from '../../test/helpers/actor-process.js'
 import { startS3 } from '../../test/helpers/s3-server.js'
 import { worldOnS3 } from '../../test/helpers/s3-world.js'
 import { startWorld, type World, type WorldOptions } from '../../test/helpers/world.js'
@@ -38,6 +39,9 @@ export async function startFleet(
     ...worldOnS3(s3, { endpoint: `http://127.0.0.1:${link.port}` }),
   })
 }
+
+/** What the n-th generator of a fleet is called. */
+export const generatorName = (number: number) => `generator-${FIRST_HOST}-${number}`
 
 export type Of<K extends JournalEvent['kind']> = Extract<JournalEvent, { kind: K }>
 

@@ -8,7 +8,7 @@ import { type Figure, figure } from '../report/figure.js'
 import { short } from '../report/table.js'
 import { type Stretch, timeline } from '../report/timeline.js'
 import { type Account, accountOf, REAL_SECONDS, SECOND_MS, worksOf } from './account.js'
-import { eventOf, GROUPS_PER_WINDOW, type Of, paceMsOf, startFleet } from './fleet.js'
+import { eventOf, GROUPS_PER_WINDOW, generatorName, type Of, paceMsOf, startFleet } from './fleet.js'
 import { watchMemory } from './memory.js'
 
 const SHORT_SECONDS = 60
@@ -40,7 +40,8 @@ function pictureOf(
 ): { title: string; svg: string } {
   const at = (ms: number) => (ms - payload.startMs) / SECOND_MS
   const works = worksOf(world, window)
-  const rows = Array.from({ length: generators }, (_, i) => `generator-test-${i}`).flatMap(name => {
+  const rows = Array.from({ length: generators }, (_, gpu) => gpu).flatMap(gpu => {
+    const name = generatorName(gpu)
     const lanes = Array.from({ length: groups }, () => ({ busyUntilMs: 0, stretches: [] as Stretch[] }))
     for (const { beganMs, generatedMs, provedMs, stagedMs } of works.filter(({ generator }) => generator === name)) {
       const lane = lanes.find(({ busyUntilMs }) => busyUntilMs <= beganMs) ?? lanes[0]
@@ -52,7 +53,7 @@ function pictureOf(
         { from: at(provedMs), to: at(stagedMs), state: 'stage' },
       )
     }
-    return lanes.map(({ stretches }, i) => ({ name: i === 0 ? name.replace('-test', '') : '', stretches }))
+    return lanes.map(({ stretches }, i) => ({ name: i === 0 ? `generator-${gpu}` : '', stretches }))
   })
   const moment = (kind: 'sealed' | 'uploaded', name: string) => {
     const event = world.events.find(event => event.kind === kind && event.window === window)
@@ -144,10 +145,11 @@ function figuresOf(
     use('window', 'window spent generating', one => one.use, real),
     ...(real ? [] : [use('projected', 'the same pauses in a window of 360 s', one => one.projected, true)]),
     use('open', 'open time spent generating', one => one.useWhileOpen, false),
+    ...(groups === 1 ? [] : [of('filled', `of the time of each of ${groups} groups`, '%', one => one.filled * 100)]),
     of('start', 'block W to the first group', 's', one => one.start),
     of('unfinished', 'last group to the end of draining', 's', one => one.unfinished),
     of('margin', 'end of draining to block W+30', 's', one => one.margin),
-    of('tail', 'of it until the object is verified', 's', one => one.tail),
+    of('tail', 'word to seal to the verified object', 's', one => one.tail),
     ...(pauses.length > 0 ? [pause(50), pause(99)] : []),
     figure({
       id: id('late'),
@@ -157,7 +159,7 @@ function figuresOf(
       goal: { of: 'value', is: 'at most', limit: 0 },
     }),
     of('groups', 'groups staged', '', one => one.groups),
-    of('undone', 'indices claimed and not staged', '', one => one.undone),
+    of('undone', 'indices claimed and not made', '', one => one.undone),
     ...found.cpu.map(([name, spent]) => of(`cpu.${name}`, `CPU of the ${name} in a window`, 's', () => spent)),
     ...found.memory.map(([name, peak]) => of(`memory.${name}`, `memory of the ${name}`, 'MB', () => peak)),
   ]

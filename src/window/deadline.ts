@@ -21,8 +21,8 @@ export const VERIFY_AFTER_MS = 15_000
 
 /**
  * Margin on top of the measured tail, as a part of it, and the least of it, ms. Tails of one line differ by a quarter (0.63 to 0.79 s over a
- * line of 20 ms and 100 MB/s); the collector, or a busy host, stops a process for half a second. What is longer still has the two
- * seconds from COMPLETE_BEFORE_MS to ABORT_BEFORE_MS.
+ * line of 20 ms and 100 MB/s); the collector, or a busy host, stops a process for half a second. What takes longer still is complete
+ * between COMPLETE_BEFORE_MS and ABORT_BEFORE_MS, and with the next windows it is reckoned with.
  */
 export const TAIL_MARGIN = 0.25
 export const TAIL_MARGIN_MS = 500
@@ -38,7 +38,7 @@ export const GROUP_SAMPLES = 50
 
 /** The absolute moments of one window, unix ms, ascending. */
 export interface Timers {
-  /** No claim is made from here on by a generator that is as fast as the slowest tenth. */
+  /** From here on a generator that is as fast as the slowest tenth makes no claim; where holes may stay one that is likelier to be done than not still does. */
   claimsCloseMs: number
   /** The file is sealed with what is staged. */
   drainEndMs: number

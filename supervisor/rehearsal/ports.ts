@@ -1,12 +1,4 @@
-import { createServer } from 'node:net'
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise(resolve => {
-    const probe = createServer()
-    probe.once('error', () => resolve(false))
-    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
-  })
-}
+import { portIsFree } from '../../src/engine/server/port.js'
 
 /** Ports tried upwards from the usual one before giving up. */
 const TRIES = 50
@@ -16,6 +8,6 @@ const TRIES = 50
  * Throws when fifty in a row are taken.
  */
 export async function freePort(usual: number, taken: ReadonlySet<number>): Promise<number> {
-  for (let port = usual; port < usual + TRIES; port++) if (!taken.has(port) && (await isFree(port))) return port
+  for (let port = usual; port < usual + TRIES; port++) if (!taken.has(port) && (await portIsFree(port))) return port
   throw new Error(`ports ${usual} to ${usual + TRIES - 1} are all taken on 127.0.0.1: stop what uses them`)
 }

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { NODE_ARGS, NODE_ENVIRONMENT } from '../../actors/aggregator/node-process.js'
 import { reissued, summaryLive } from '../../actors/controller/messages.js'
 import { followJournal, type JournalEvent } from '../../actors/journal.js'
 import { FLEET } from '../../actors/streams.js'
@@ -136,6 +137,8 @@ const START_WAIT_MS = 180_000
 /** A fleet is up after so long per process, two at a time, ms; where it takes longer, windows are longer in proportion, up to SLOWEST times. */
 const START_MS = 2_000
 const SLOWEST = 2
+/** The aggregator's process is started as supervisord starts it. */
+const AS_SUPERVISED = { args: NODE_ARGS, environment: NODE_ENVIRONMENT }
 /** What a role logs when it has its lease. */
 const ACTIVE = /"msg":"active"/
 /** A claim as it is published: window, epoch and key. */
@@ -302,11 +305,12 @@ export async function startWorld(t: Teardown, options: WorldOptions = {}): Promi
     says: (name, line) =>
       untilPolled(`${name} says ${line.source}`, world, () => world.actor(name).lines.some(said => line.test(said))),
     begin(name) {
+      const process = name.startsWith('aggregator') ? AS_SUPERVISED : { args: [], environment: {} }
       const actor = startActor({
         name,
         config: configOf(name),
-        env: options.env ?? {},
-        nodeArgs: options.nodeArgs ?? [],
+        env: { ...process.environment, ...options.env },
+        nodeArgs: [...process.args, ...(options.nodeArgs ?? [])],
         onCrash: crash => closed || crashes.push(crash),
       })
       actors.set(name, actor)

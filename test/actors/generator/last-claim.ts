@@ -46,6 +46,21 @@ t.test('where the file may have holes a group is begun that is more likely to be
   t.end()
 })
 
+t.test('what comes after the engine is left for it: a group that is begun is not given up at once', t => {
+  const pace = measurePace()
+  const groups: [ms: number, stagingMs: number][] = [
+    [10, 5],
+    [12, 6],
+    [90, 80],
+  ]
+  for (const [ms, stagingMs] of groups) pace.finished(ms, stagingMs)
+  const window = windowOf(900, named(900))
+  const needed = window.timers.drainEndMs - lastClaimMs({ parts: { holes: 'keep' }, pace }, window)
+  t.equal(pace.stagingMs(), 6, 'a slow spell of the broker is no measure')
+  t.equal(needed, 6 + 6, 'the engine has the time that half of its groups take')
+  t.end()
+})
+
 t.test("before its first group a generator goes by the fleet's p90, and its presence says nothing", t => {
   const window = windowOf(900, named(900))
   const { drainEndMs, claimsCloseMs } = window.timers
