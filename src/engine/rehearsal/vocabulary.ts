@@ -9,8 +9,14 @@ const DEFAULT_POSITIONS = 32_768
 const LARGEST_LENGTH = 2 ** 31
 
 const Named = z.union([z.string(), z.object({ content: z.string() }).transform(token => token.content)])
+/** Read by hand: of 150,000 pieces a schema would make 150,000 results, in half of the time that a rehearsal takes to start. */
+const Vocab = z.unknown().transform((value, context): Map<string, number> => {
+  const ids = idsOf(value)
+  if (!ids) context.addIssue('is neither ids by piece nor a list of pieces with scores')
+  return ids ?? z.NEVER
+})
 const TokenizerJson = z.object({
-  model: z.object({ vocab: z.union([z.record(z.string(), z.int()), z.array(z.tuple([z.string(), z.number()]))]) }),
+  model: z.object({ vocab: Vocab }),
   added_tokens: z.array(z.object({ id: z.int(), content: z.string() })).default([]),
 })
 const TokenizerConfig = z.object({ eos_token: Named, model_max_length: z.number().optional() })
@@ -29,6 +35,25 @@ export interface Vocabulary {
   /** Ids of '0' … '9' and of ' '; empty likewise. */
   digits: Int32Array
   space: Int32Array
+}
+
+/** Id by piece, of an object that has them or of a list of [piece, score] in the order of the ids. */
+function idsOf(vocab: unknown): Map<string, number> | undefined {
+  if (typeof vocab !== 'object' || vocab === null) return undefined
+  const ids = new Map<string, number>()
+  if (Array.isArray(vocab)) {
+    for (const [id, one] of vocab.entries()) {
+      if (!Array.isArray(one) || typeof one[0] !== 'string' || typeof one[1] !== 'number') return undefined
+      ids.set(one[0], id)
+    }
+    return ids
+  }
+  for (const piece in vocab) {
+    const id = (vocab as Record<string, unknown>)[piece]
+    if (!Number.isInteger(id)) return undefined
+    ids.set(piece, id as number)
+  }
+  return ids
 }
 
 async function json<T>(file: string, schema: z.ZodType<T>): Promise<T> {
@@ -65,8 +90,7 @@ export async function readVocabulary(folder: string, thinking: ThinkingMode): Pr
   const config = await json(join(folder, 'tokenizer_config.json'), TokenizerConfig)
   const model = await json(join(folder, 'config.json'), ModelConfig).catch((): z.infer<typeof ModelConfig> => ({}))
 
-  const { vocab } = tokenizer.model
-  const ids = new Map(Array.isArray(vocab) ? vocab.map(([piece], id) => [piece, id] as const) : Object.entries(vocab))
+  const ids = tokenizer.model.vocab
   let largest = 0
   for (const id of ids.values()) largest = Math.max(largest, id)
   for (const token of tokenizer.added_tokens) {
