@@ -53,7 +53,7 @@ async function makeCheckpoint({ shape, worker, folder }: GpuRun, window: number)
     [script, target, String(window), TOKENIZER, JSON.stringify(shape.config)],
     {
       timeout: MAKE_MS,
-      env: { ...worker.env, PYTHONPATH: join(packageRoot, 'src', 'engine'), PYTHONDONTWRITEBYTECODE: '1' },
+      env: { ...worker.env, PYTHONPATH: join(packageRoot, 'src', 'engine') },
     },
   )
   return {

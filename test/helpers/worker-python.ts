@@ -17,7 +17,7 @@ const run = promisify(execFile)
 /** Output of a Python file of test/worker, which may import the worker. */
 export async function runWorkerPython(file: string, ...args: string[]): Promise<string> {
   const { stdout } = await run(workerPython, [join(packageRoot, 'test', 'worker', file), ...args], {
-    env: { PYTHONPATH: join(packageRoot, 'src', 'engine'), PYTHONDONTWRITEBYTECODE: '1', OMP_WAIT_POLICY: 'PASSIVE' },
+    env: { PYTHONPATH: join(packageRoot, 'src', 'engine'), OMP_WAIT_POLICY: 'PASSIVE' },
     maxBuffer: 64 * 1024 * 1024,
   })
   return stdout
@@ -27,7 +27,7 @@ export async function runWorkerPython(file: string, ...args: string[]): Promise<
 export async function runWorkerModule(module: string, ...args: string[]): Promise<string> {
   const { stdout } = await run(workerPython, ['-m', module, ...args], {
     cwd: join(packageRoot, 'src', 'engine'),
-    env: { PYTHONDONTWRITEBYTECODE: '1', OMP_WAIT_POLICY: 'PASSIVE' },
+    env: { OMP_WAIT_POLICY: 'PASSIVE' },
   })
   return stdout
 }

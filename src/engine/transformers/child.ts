@@ -60,7 +60,8 @@ const ENVIRONMENT = {
   // Threads that spin at a barrier while another process has their core cost a hundredfold (2 tokens/s instead of 200).
   OMP_WAIT_POLICY: 'PASSIVE',
   PYTHONUNBUFFERED: '1',
-  PYTHONDONTWRITEBYTECODE: '1',
+  // Whatever the host says: what one worker has compiled of torch and transformers the next ones read, which halves their start.
+  PYTHONDONTWRITEBYTECODE: '',
 }
 
 /** Reads the port from the worker's report, or finds out why there is none. */
