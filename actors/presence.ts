@@ -1,6 +1,7 @@
 import { z } from 'zod'
 
-const schema = z.strictObject({
+// What a newer build says beside this is passed over: a process that cannot be read counts as dead, and its indices as orphans.
+const schema = z.object({
   role: z.enum(['controller', 'aggregator', 'uploader', 'generator']),
   instance: z.string(),
   /** Changes with every start of the process: what an earlier boot claimed is an orphan. */
@@ -27,7 +28,7 @@ const schema = z.strictObject({
   claimMs: z.number().optional(),
   /** Of a generator whose engine has a generation server. */
   server: z
-    .strictObject({
+    .object({
       /** stopped, starting, ready, degraded, restarting or failed. */
       state: z.string(),
       /** Why it is not ready; '' when all is well. */
