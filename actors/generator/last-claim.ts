@@ -9,13 +9,13 @@ export function expectedMs({ timers }: OpenWindow, pace: Pace): number {
 }
 
 /**
- * What must be left before draining ends for a claim to be made, ms. Where the file may have holes, a group that is more likely to be
- * done than not is begun: nothing is lost with it but time in which this GPU would be idle. Where a hole cuts off the file, or a GPU
- * is to have other weights before the next window, only one that nine of ten times is done.
+ * What must be left before draining ends for a claim to be made, ms. Where the file may have holes, a group is begun that is done one
+ * time in four: nothing is lost with the others but time in which this GPU would be idle. Where a hole cuts off the file, or a GPU
+ * is to have other weights before the next window, only one that is done nine times in ten.
  */
 function neededMs({ parts, pace }: LastClaimDesk, window: OpenWindow): number {
   const cautious = parts.holes === 'truncate' || window.next !== undefined
-  return cautious ? expectedMs(window, pace) : (pace.likelyMs() ?? expectedMs(window, pace))
+  return cautious ? expectedMs(window, pace) : (pace.luckyMs() ?? expectedMs(window, pace))
 }
 
 /** What of a generator tells when it makes its last claim. */
@@ -37,5 +37,5 @@ export function lastClaimMs(desk: LastClaimDesk, window: OpenWindow): number {
 
 /** What must be left for this generator to claim in a window without other weights to come, ms; undefined before its first group. */
 export function claimNeedsMs({ parts, pace }: LastClaimDesk): number | undefined {
-  return parts.holes === 'truncate' ? pace.groupMs() : pace.likelyMs()
+  return parts.holes === 'truncate' ? pace.groupMs() : pace.luckyMs()
 }

@@ -1,4 +1,4 @@
-import { GROUP_SAMPLES, median, p90 } from '../../src/window/deadline.js'
+import { GROUP_SAMPLES, lowerQuartile, median, p90 } from '../../src/window/deadline.js'
 
 /** How long this generator's groups take, over the newest of them. Everything in ms, undefined before the first group. */
 export interface Pace {
@@ -9,8 +9,8 @@ export interface Pace {
   finished(ms: number, stagingMs: number): void
   /** p90 of a group. */
   groupMs(): number | undefined
-  /** A group of which this is left is as likely to be done as not: half of them took no longer at the engine, and half no longer after it. */
-  likelyMs(): number | undefined
+  /** With this left one group in four would be done: so many took no longer at the engine, and half took no longer after it. */
+  luckyMs(): number | undefined
   /** Median of what a group takes after the engine: a slow spell of the broker is forgotten at once. */
   stagingMs(): number | undefined
 }
@@ -27,8 +27,8 @@ export function measurePace(): Pace {
       for (const samples of [groups, engines, stagings]) if (samples.length > GROUP_SAMPLES) samples.shift()
     },
     groupMs: () => p90(groups),
-    likelyMs() {
-      const [engine, staging] = [median(engines), median(stagings)]
+    luckyMs() {
+      const [engine, staging] = [lowerQuartile(engines), median(stagings)]
       return engine === undefined || staging === undefined ? undefined : engine + staging
     },
     stagingMs: () => median(stagings),

@@ -119,7 +119,7 @@ function takeOf(broker: Broker, task: ClaimerTask, instance: string, boot: strin
   const desk = {
     parts: { broker, clock: systemClock, instance, boot, log },
     inFlight: { begin: silent, end: silent, newest: () => undefined },
-    pace: { groupMs: () => task.paceMs, likelyMs: () => task.paceMs },
+    pace: { groupMs: () => task.paceMs, luckyMs: () => task.paceMs },
     signal,
   } as unknown as Desk
   const window = {

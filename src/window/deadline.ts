@@ -4,8 +4,7 @@
  *   open … claims close ……… draining ends ………… complete by ……… abort at … D
  *          D − tail − p90     D − tail           D − 3 s          D − 1 s
  *
- * Where holes may stay in the file a generator goes on claiming a little longer, as long as its group is more likely to be
- * done than not.
+ * Where holes may stay in the file a generator goes on claiming a little longer: its GPU would be idle otherwise.
  *
  * All times are unix ms; nothing here reads a clock.
  */
@@ -38,7 +37,7 @@ export const GROUP_SAMPLES = 50
 
 /** The absolute moments of one window, unix ms, ascending. */
 export interface Timers {
-  /** From here on a generator that is as fast as the slowest tenth makes no claim; where holes may stay one that is likelier to be done than not still does. */
+  /** From here on a generator that is as fast as the slowest tenth makes no claim; where holes may stay it still does for a while. */
   claimsCloseMs: number
   /** The file is sealed with what is staged. */
   drainEndMs: number
@@ -70,6 +69,11 @@ export function timersOf(deadlineMs: number, tailMs: number, groupMs: number): T
 /** The 90th percentile (nearest rank) of samples, or undefined when there are none: with few samples the slowest one counts. */
 export function p90(samples: readonly number[]): number | undefined {
   return nearestRank(samples, 0.9)
+}
+
+/** The lower quartile (nearest rank) of samples, or undefined when there are none: with few samples the quickest one. */
+export function lowerQuartile(samples: readonly number[]): number | undefined {
+  return nearestRank(samples, 0.25)
 }
 
 /** The median (nearest rank, the lower of two) of samples, or undefined when there are none. */

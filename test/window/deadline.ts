@@ -3,6 +3,7 @@ import {
   ABORT_BEFORE_MS,
   COMPLETE_BEFORE_MS,
   FIRST_TAIL_MS,
+  lowerQuartile,
   mayClaim,
   median,
   p90,
@@ -45,15 +46,19 @@ t.test('p90 is the nearest rank', t => {
   t.end()
 })
 
-t.test('so is the median: of two samples the quicker one', t => {
-  const cases: [number[], number | undefined][] = [
-    [[], undefined],
-    [[7], 7],
-    [[2, 1], 1],
-    [[9, 1, 5], 5],
-    [[4, 3, 2, 1], 2],
+t.test('so are median and lower quartile: of two samples the quicker one', t => {
+  const cases: [number[], median: number | undefined, quartile: number | undefined][] = [
+    [[], undefined, undefined],
+    [[7], 7, 7],
+    [[2, 1], 1, 1],
+    [[9, 1, 5], 5, 1],
+    [[4, 3, 2, 1], 2, 1],
+    [[8, 7, 6, 5, 4, 3, 2, 1], 4, 2],
   ]
-  for (const [samples, expected] of cases) t.equal(median(samples), expected, `${samples.length} samples`)
+  for (const [samples, half, quarter] of cases) {
+    t.equal(median(samples), half, `${samples.length} samples`)
+    t.equal(lowerQuartile(samples), quarter, `${samples.length} samples`)
+  }
   t.end()
 })
 

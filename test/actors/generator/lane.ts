@@ -55,7 +55,7 @@ async function startLane(
   const desk = {
     parts: { broker, log, clock: systemClock, instance: 'generator-test-0', boot: '1', holes: 'keep' },
     inFlight,
-    pace: { groupMs: () => GROUP_MS, likelyMs: () => GROUP_MS, stagingMs: () => 0, finished: () => {} },
+    pace: { groupMs: () => GROUP_MS, luckyMs: () => GROUP_MS, stagingMs: () => 0, finished: () => {} },
     signal: end.signal,
   } as unknown as Desk
   const shop = {

@@ -26,13 +26,13 @@ t.test('a group is claimed if it can be staged before draining ends, its turn at
   t.end()
 })
 
-t.test('where the file may have holes a group is begun that is more likely to be done than not', t => {
-  // Median 10 s, p90 18 s.
+t.test('where the file may have holes a group is begun that is done one time in four', t => {
+  // A quarter took no longer than 6 s, p90 is 18 s.
   const groups = [2, 4, 6, 8, 10, 12, 14, 16, 18, 20].map(seconds => seconds * 1_000)
   const window = windowOf(900, named(900))
   const before = { ...window, next: named(901) }
   const cases: [what: string, holes: HolePolicy, of: typeof window, neededMs: number][] = [
-    ['holes are kept', 'keep', window, 10_000],
+    ['holes are kept', 'keep', window, 6_000],
     ['a hole cuts off the file', 'truncate', window, 18_000],
     ['other weights are to be loaded meanwhile', 'keep', before, 18_000],
   ]
@@ -57,7 +57,7 @@ t.test('what comes after the engine is left for it: a group that is begun is not
   const window = windowOf(900, named(900))
   const needed = window.timers.drainEndMs - lastClaimMs({ parts: { holes: 'keep' }, pace }, window)
   t.equal(pace.stagingMs(), 6, 'a slow spell of the broker is no measure')
-  t.equal(needed, 6 + 6, 'the engine has the time that half of its groups take')
+  t.equal(needed, 5 + 6, 'the engine has the time that a quarter of its groups take')
   t.end()
 })
 

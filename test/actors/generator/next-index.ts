@@ -52,7 +52,7 @@ function scene(holes: HolePolicy = 'keep'): Scene {
   const desk = {
     parts: { clock, holes },
     inFlight: { end: (_: OpenWindow, index: number) => ended.push(index) },
-    pace: { groupMs: () => GROUP_MS, likelyMs: () => GROUP_MS },
+    pace: { groupMs: () => GROUP_MS, luckyMs: () => GROUP_MS },
     signal: new AbortController().signal,
   } as unknown as Desk
   const take = async () => {
