@@ -3,6 +3,7 @@ import type { Head } from '../../src/chain/chain.js'
 import { ChainError } from '../../src/chain/chain-error.js'
 import { windowOf } from '../../src/window/block.js'
 import { LIST_GRACE_MS } from '../../src/window/claim.js'
+import { nextMoment } from '../../src/window/deadline.js'
 import { whileActive } from '../active.js'
 import { bell } from '../bell.js'
 import { followJournal } from '../journal.js'
@@ -25,7 +26,7 @@ import { watchPlace } from './registration.js'
 import { reissueOrphans } from './reissue.js'
 import { measureTiming } from './timing.js'
 
-/** The window's clock ticks this often, ms: a fifth of the shortest time that means anything here (a second). */
+/** The window's clock ticks this often, ms, and at each of its moments: a fifth of the shortest time that means anything here (a second). */
 const TICK_MS = 200
 /** Orphans are looked for this often, ms. */
 const RECONCILE_MS = 1_000
@@ -197,7 +198,9 @@ async function control(parts: ControllerParts, troubles: Set<string>, signal: Ab
           complain(error, { window: ledger.window }, 'window could not be moved on')
         }
       }
-      await changed.wait(TICK_MS, signal)
+      const nowMs = clock.now()
+      const moments = ledgers.all().map(({ machine }) => nextMoment(machine.context.timers, nowMs))
+      await changed.wait(Math.min(TICK_MS, ...moments.map(ms => ms - nowMs)), signal)
     }
   }
 

@@ -66,6 +66,11 @@ export function timersOf(deadlineMs: number, tailMs: number, groupMs: number): T
   }
 }
 
+/** The first of a window's moments that is still to come, unix ms; Infinity when all are past. */
+export function nextMoment(timers: Timers, nowMs: number): number {
+  return Math.min(...Object.values(timers).filter((ms: number) => ms > nowMs))
+}
+
 /** The 90th percentile (nearest rank) of samples, or undefined when there are none: with few samples the slowest one counts. */
 export function p90(samples: readonly number[]): number | undefined {
   return nearestRank(samples, 0.9)

@@ -6,6 +6,7 @@ import {
   lowerQuartile,
   mayClaim,
   median,
+  nextMoment,
   p90,
   TAIL_MARGIN,
   TAIL_MARGIN_MS,
@@ -24,6 +25,19 @@ t.test('all timers are absolute and lie in their order before and after D', t =>
     deadlineMs: 1_000_000,
     verifyByMs: 1_015_000,
   })
+  t.end()
+})
+
+t.test('the next moment is the first one that is still to come', t => {
+  const timers = timersOf(1_000_000, 8_000, 12_000)
+  const cases: [nowMs: number, next: number][] = [
+    [0, timers.claimsCloseMs],
+    [timers.claimsCloseMs, timers.drainEndMs],
+    [timers.drainEndMs - 1, timers.drainEndMs],
+    [timers.abortAtMs, timers.deadlineMs],
+    [timers.verifyByMs, Number.POSITIVE_INFINITY],
+  ]
+  for (const [nowMs, next] of cases) t.equal(nextMoment(timers, nowMs), next, `at ${nowMs}`)
   t.end()
 })
 
