@@ -54,6 +54,8 @@ export interface Attempt {
   clock?: Clock
   /** Default: from the beginning. */
   sealNow?(): boolean
+  /** Told of every signature: two for each of 16 rollouts. */
+  onSign?(): void
   /** What happens while it waits; what it stages is in the journal from then on. */
   meanwhile?(stage: (index: number, weights: string) => Promise<void>): Promise<void>
 }
@@ -67,9 +69,13 @@ export async function fileMaker(t: Test) {
   const inAnHour = timersOf(Date.now() + 3_600_000, 10_000, 10_000)
 
   return async ({ number, journal, before = [], published = '', ...scene }: Attempt) => {
+    const sign = () => {
+      scene.onSign?.()
+      return new Uint8Array(64)
+    }
     const parts = {
       ...{ broker, rollouts, parts: openStore(broker, PARTS), clock: scene.clock ?? systemClock, profile: GRAIL_V5 },
-      ...{ holes: 'keep', partBytes: PART_BYTES, hotkey: { ss58: hotkey, sign: () => new Uint8Array(64) } },
+      ...{ holes: 'keep', partBytes: PART_BYTES, hotkey: { ss58: hotkey, sign } },
     } as unknown as AssemblyParts
     const staged = new Map<number, Staged>()
     const stage = async (index: number, weights: string) => {
