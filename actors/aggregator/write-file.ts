@@ -73,7 +73,8 @@ export async function writeFile(
     let taken = ahead.get(index)
     if (!taken) {
       taken = takeGroup(parts.rollouts, staged.get(index)!, { index, rehearsal, gate }, profile, signal)
-      taken.catch(() => {})
+      // What cannot be read now is there to be read later.
+      taken.catch(() => ahead.delete(index))
       ahead.set(index, taken)
     }
     return taken
@@ -99,8 +100,14 @@ export async function writeFile(
     let index = Number.POSITIVE_INFINITY
     for (const one of staged.keys()) if (one > missing && one < index && !ready.has(one) && !isDropped(one)) index = one
     if (!staged.has(index)) return false
-    await pinWeights()
-    const taken = await fetch(index)
+    let taken: Taken
+    try {
+      await pinWeights()
+      taken = await fetch(index)
+    } catch {
+      // In its turn it is read again, and complained of.
+      return false
+    }
     const signing = clock.now()
     ready.set(index, 'reason' in taken ? undefined : signGroup(taken.group, parts.hotkey, profile))
     seconds.encode += (clock.now() - signing) / 1000

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { BrokerError } from '../../../nats/index.js'
 import { natsServerAbsent } from '../../helpers/nats-server.js'
 import { type Attempt, fileMaker, WEIGHTS } from './helpers/file-maker.js'
 
@@ -84,3 +85,30 @@ t.test(
     }
   },
 )
+
+t.test('a group that cannot be read ahead is read in its turn', { skip: natsServerAbsent }, async t => {
+  const make = await fileMaker(t)
+  let refused = 0
+  let closed = false
+  const made = await make({
+    number: 1,
+    journal: [
+      [1, WEIGHTS],
+      [2, WEIGHTS],
+    ],
+    sealNow: () => closed,
+    rollouts: there => ({
+      ...there,
+      async get(name, patience) {
+        if (closed) return there.get(name, patience)
+        refused++
+        throw new BrokerError('timeout', 'the broker is away')
+      },
+    }),
+    async meanwhile() {
+      closed = true
+    },
+  })
+  t.same(made, { indices: [1, 2], dropped: {} })
+  t.equal(refused, 1, 'after one that failed it waits for something to change')
+})

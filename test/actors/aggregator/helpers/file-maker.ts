@@ -7,7 +7,7 @@ import type { Staged } from '../../../../actors/generator/messages.js'
 import { indicesOf } from '../../../../actors/ranges.js'
 import { PARTS, ROLLOUTS } from '../../../../actors/streams.js'
 import type { OpenWindow } from '../../../../actors/windows.js'
-import { openStore } from '../../../../nats/index.js'
+import { openStore, type Store } from '../../../../nats/index.js'
 import { advantages } from '../../../../src/protocol/advantages.js'
 import { GRAIL_V5 } from '../../../../src/protocol/profile.js'
 import { deriveEnvSeed } from '../../../../src/protocol/seed.js'
@@ -56,6 +56,8 @@ export interface Attempt {
   sealNow?(): boolean
   /** Told of every signature: two for each of 16 rollouts. */
   onSign?(): void
+  /** What stands between it and the staged groups. */
+  rollouts?(there: Store): Store
   /** What happens while it waits; what it stages is in the journal from then on. */
   meanwhile?(stage: (index: number, weights: string) => Promise<void>): Promise<void>
 }
@@ -74,7 +76,13 @@ export async function fileMaker(t: Test) {
       return new Uint8Array(64)
     }
     const parts = {
-      ...{ broker, rollouts, parts: openStore(broker, PARTS), clock: scene.clock ?? systemClock, profile: GRAIL_V5 },
+      ...{
+        broker,
+        rollouts: scene.rollouts?.(rollouts) ?? rollouts,
+        parts: openStore(broker, PARTS),
+        clock: scene.clock ?? systemClock,
+        profile: GRAIL_V5,
+      },
       ...{ holes: 'keep', partBytes: PART_BYTES, hotkey: { ss58: hotkey, sign } },
     } as unknown as AssemblyParts
     const staged = new Map<number, Staged>()
