@@ -13,6 +13,7 @@ help:
 	@echo "make test    set up, run all tests; ends with 'N passed, N failed'"
 	@echo "make fast    the tests that take seconds"
 	@echo "make lint    format and lint checks, as in make test"
+	@echo "make bench   measure it against Redis and pyarrow (ONLY=names, LONG=1, PAGE=1: docs/performance.md)"
 
 setup:
 	@bash supervisor/setup/all.sh $(ENGINE)
