@@ -33,6 +33,7 @@ export async function startFleet(
   return startWorld(bench, {
     ...options,
     blockMs: (options.windowSeconds / WINDOW_BLOCKS) * 1_000,
+    exactBlocks: true,
     paceMs: paceMsOf(options.windowSeconds),
     maxTokens: MAX_TOKENS,
     firstTailMs: FIRST_TAIL_MS,
