@@ -4,6 +4,7 @@ import { isBrokerError } from './errors.js'
 import type { Patience } from './patience.js'
 import { api } from './request.js'
 import type { ConsumerSettings, StreamSettings, WantedConsumer, WantedStream } from './stream.js'
+import { pause } from './waiting.js'
 
 /** Something that is not as wanted. */
 export interface Drift {
@@ -43,6 +44,12 @@ const UPDATABLE_CONSUMER: ReadonlySet<string> = new Set([
   'max_ack_pending',
   'max_waiting',
 ] satisfies (keyof ConsumerSettings)[])
+
+/** JetStream's error number: subjects overlap with an existing stream. */
+const SUBJECTS_OVERLAP = 10065
+/** So often, and so far apart, ms, it is looked for a stream that somebody else is making: two seconds, four times what a cluster needs. */
+const OVERLAP_LOOKS = 20
+const OVERLAP_LOOK_MS = 100
 
 function same(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b)
@@ -92,15 +99,37 @@ async function consumerInfo(
   }
 }
 
+/**
+ * Of several that make a stream at the same moment the server may tell one that its subjects are another stream's: they are those of
+ * the stream it is making. It is there then, or in a moment.
+ */
+async function createStream(
+  broker: Broker,
+  { name, settings }: WantedStream,
+  options: EnsureOptions,
+): Promise<StreamInfo | 'created'> {
+  try {
+    await api(broker, `STREAM.CREATE.${name}`, { name, ...settings }, options)
+    return 'created'
+  } catch (e) {
+    if (!isBrokerError(e) || e.number !== SUBJECTS_OVERLAP) throw e
+    for (let look = 0; look < OVERLAP_LOOKS; look++) {
+      const found = await streamInfo(broker, name, options)
+      if (found) return found
+      await pause(OVERLAP_LOOK_MS, options.signal)
+    }
+    throw e
+  }
+}
+
 async function ensureStream(
   broker: Broker,
   wanted: WantedStream,
   options: EnsureOptions,
   into: Ensured,
 ): Promise<void> {
-  const found = await streamInfo(broker, wanted.name, options)
-  if (found === undefined) {
-    await api(broker, `STREAM.CREATE.${wanted.name}`, { name: wanted.name, ...wanted.settings }, options)
+  const found = (await streamInfo(broker, wanted.name, options)) ?? (await createStream(broker, wanted, options))
+  if (found === 'created') {
     into.created.push(wanted.name)
     return
   }

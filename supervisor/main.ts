@@ -119,7 +119,8 @@ async function main(argv: string[]): Promise<number> {
     io.err(
       `grail ${name}: ${expected ? (error as Error).message : error instanceof Error ? error.stack : String(error)}`,
     )
-    return expected ? 1 : 70
+    // What it has left open, a connection say, must not keep it alive: supervisord would take it for running.
+    process.exit(expected ? 1 : 70)
   }
 }
 

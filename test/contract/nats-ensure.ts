@@ -28,13 +28,21 @@ await t.test('what is wanted of a broker', { skip: natsServerAbsent }, async t =
   })
 
   await t.test('is made once when several want it at the same moment', async t => {
-    const wanted = [journal('RUSH', ['rush.>']), workQueue('RUSHQ', ['rushq.>'], { name: 'w', ackWaitMs: 5_000 })]
-    const brokers = await Promise.all(Array.from({ length: 6 }, () => brokerOf(t, server)))
-    const ensured = await Promise.all(brokers.map(by => ensure(by, wanted, { signal })))
-    t.same(
-      ensured.flatMap(({ drift }) => drift),
-      [],
-    )
+    const brokers = await Promise.all(Array.from({ length: 12 }, () => brokerOf(t, server)))
+    // One in some hundred such moments the server tells one of them that the stream's subjects are taken.
+    for (let moment = 0; moment < 100; moment++) {
+      const wanted = [
+        journal(`RUSH${moment}`, [`rush.${moment}.>`]),
+        objectStore(`RUSH${moment}`, { maxAgeMs: 5_000, maxBytes: 1_000_000 }),
+        workQueue(`RUSHQ${moment}`, [`rushq.${moment}.>`], { name: 'w', ackWaitMs: 5_000 }),
+      ]
+      const ensured = await Promise.all(brokers.map(by => ensure(by, wanted, { signal })))
+      t.same(
+        ensured.flatMap(({ drift }) => drift),
+        [],
+      )
+      for (const { name } of wanted) await broker.jsm.streams.delete(name)
+    }
   })
 
   await t.test('is left alone where it is there, and no difference is reported', async t => {
