@@ -9,16 +9,23 @@ export interface Pace {
   finished(ms: number, stagingMs: number): void
   /** p90 of a group. */
   groupMs(): number | undefined
-  /** With this left one group in four would be done: so many took no longer at the engine, and half took no longer after it. */
+  /** With this left one group in four would be done: so many took no longer at the engine, and `stagingMs` is left for what comes after it. */
   luckyMs(): number | undefined
-  /** Median of what a group takes after the engine: a slow spell of the broker is forgotten at once. */
+  /** What has to be left for a group after the engine: the p90 of it, or STAGING_MEDIANS medians, whichever is less. */
   stagingMs(): number | undefined
 }
+
+/** A slow spell of the broker raises the p90 for fifty groups: so many medians are the most that counts of it. */
+const STAGING_MEDIANS = 3
 
 export function measurePace(): Pace {
   const groups: number[] = []
   const engines: number[] = []
   const stagings: number[] = []
+  const stagingMs = () => {
+    const [most, half] = [p90(stagings), median(stagings)]
+    return most === undefined || half === undefined ? undefined : Math.min(most, STAGING_MEDIANS * half)
+  }
   return {
     finished(ms, stagingMs) {
       groups.push(ms)
@@ -28,9 +35,9 @@ export function measurePace(): Pace {
     },
     groupMs: () => p90(groups),
     luckyMs() {
-      const [engine, staging] = [lowerQuartile(engines), median(stagings)]
+      const [engine, staging] = [lowerQuartile(engines), stagingMs()]
       return engine === undefined || staging === undefined ? undefined : engine + staging
     },
-    stagingMs: () => median(stagings),
+    stagingMs,
   }
 }
