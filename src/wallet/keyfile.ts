@@ -1,6 +1,7 @@
 import { bip39ToMiniSecret, bip39Validate } from '@polkadot/wasm-crypto'
 import * as z from 'zod'
-import { type KeyPair, keyPairOfSeed, publicKeyOf, sr25519Sign, sr25519Verify } from './sr25519.js'
+import type { KeyPair } from './key-pair.js'
+import { keyPairOfSeed, publicKeyOf, sr25519Sign, sr25519Verify } from './sr25519.js'
 import { WalletError } from './wallet-error.js'
 
 const SEED_BYTES = 32
