@@ -57,7 +57,7 @@ export function variantBytes(variant: Variant): Uint8Array {
   let at = MAGIC.length
   for (let from = 0; from < variant.rows.length; from += variant.rowGroupRows) {
     const batch = recordBatchOf(variant.schema, variant.rows.slice(from, from + variant.rowGroupRows))
-    const encoded = encodeRowGroup(batch, GRAIL_V5, variant.tune)
+    const encoded = encodeRowGroup(batch, GRAIL_V5, { tune: variant.tune })
     footer ??= encoded.footer
     if (!encoded.description) continue
     rowGroups.push(movedBy(encoded.description, at))

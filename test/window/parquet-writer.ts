@@ -10,7 +10,7 @@ import type { Part } from '../../src/window/parquet/parts.js'
 import { encodeRowGroup, movedBy } from '../../src/window/parquet/row-group.js'
 import { rowsOf } from '../../src/window/parquet/rows.js'
 import { windowSchema } from '../../src/window/parquet/schema.js'
-import { openWindowFile, type WindowFile } from '../../src/window/parquet/writer.js'
+import { openWindowFile, type WindowFile, windowFileBytes } from '../../src/window/parquet/writer.js'
 import { sampleGroup } from '../helpers/group.js'
 import { withSampleSignatures } from '../helpers/signed.js'
 
@@ -80,13 +80,14 @@ t.test(
   async t => {
     const rows = Array.from({ length: 8 }, (_, i) => rowsOf(signedGroup(i), GRAIL_V5)).flat()
     const batch = () => recordBatchOf(windowSchema(GRAIL_V5), rows)
-    const files = [encodeRowGroup(batch(), GRAIL_V5), encodeRowGroup(batch(), GRAIL_V5, wanted => wanted)].map(
-      encoded => {
-        const rowGroups = [movedBy(encoded.description!, MAGIC.length)]
-        const footer = footerBytes({ ...encoded.footer, rowGroups }, encoded.rows, 'test')
-        return Uint8Array.from(Buffer.concat([MAGIC, encoded.bytes, footer])).buffer
-      },
-    )
+    const files = [
+      encodeRowGroup(batch(), GRAIL_V5),
+      encodeRowGroup(batch(), GRAIL_V5, { tune: wanted => wanted }),
+    ].map(encoded => {
+      const rowGroups = [movedBy(encoded.description!, MAGIC.length)]
+      const footer = footerBytes({ ...encoded.footer, rowGroups }, encoded.rows, 'test')
+      return Uint8Array.from(Buffer.concat([MAGIC, encoded.bytes, footer])).buffer
+    })
     const [here, there] = files.map(file => parquetMetadata(file).row_groups[0]!)
     const facts = (of: typeof here) =>
       of!.columns.map(({ meta_data: column }) => ({
@@ -110,6 +111,48 @@ t.test(
     t.same(mine, theirs, 'and so are all values')
   },
 )
+
+t.test('texts that lie in a file without having been through Arrow', { skip: nativeAbsent }, async t => {
+  const rows = Array.from({ length: 8 }, (_, i) => rowsOf(signedGroup(i), GRAIL_V5)).flat()
+  const lengths: [string, (i: number) => number][] = [
+    ['short ones in one page', () => 10],
+    ['none of them with a byte', () => 0],
+    ['long ones, several pages', i => 20_000 + i],
+    ['one longer than a page between short ones', i => (i === 64 ? 3_000_000 : 5)],
+    ['a page that is full to the byte', () => 8_188],
+  ]
+  for (const [what, length] of lengths) {
+    await t.test(what, async t => {
+      const texts = rows.map((_, i) => Buffer.alloc(length(i), `[{"sketch":${i}}]`))
+      const files = await Promise.all(
+        [texts, texts.map(text => text.toString())].map(commitments =>
+          windowFileBytes(
+            header,
+            GRAIL_V5,
+            rows.map((row, i) => ({ ...row, commit: { ...row.commit, commitments: commitments[i] } })),
+          ),
+        ),
+      )
+      const buffers = files.map(bytes => bytes.buffer as ArrayBuffer)
+      const [mine, theirs] = await Promise.all(buffers.map(file => parquetReadObjects({ file, compressors })))
+      t.equal(mine?.length, 128)
+      t.same(mine, theirs, 'the same rows as through Arrow')
+      const [here, there] = buffers.map(file => parquetMetadata(file).row_groups[0]?.columns ?? [])
+      const others = (columns: typeof here) =>
+        columns?.map(({ meta_data }) => meta_data).filter(column => column?.path_in_schema[1] !== 'commitments').length
+      t.equal(others(here), others(there), 'no column is lost')
+      const column = here?.find(({ meta_data }) => meta_data?.path_in_schema.join('.') === 'commit.commitments')
+      t.match(column?.meta_data, { num_values: 128n, encodings: ['PLAIN', 'RLE'], statistics: { null_count: 0n } })
+      t.equal(column?.meta_data?.statistics?.min_value, undefined, 'and no bounds of the empty texts in their place')
+    })
+  }
+
+  const apart = (path: string[], texts: Uint8Array[]) => () =>
+    encodeRowGroup(recordBatchOf(windowSchema(GRAIL_V5), rows), GRAIL_V5, { apart: { path, texts } })
+  const texts = rows.map(() => new Uint8Array(3))
+  t.throws(apart(['commit', 'commitment'], texts), /no column commit.commitment/, 'a column that is not there')
+  t.throws(apart(['commit', 'commitments'], texts.slice(1)), /a batch of as many rows/, 'a text too few')
+})
 
 t.test('the rows are the groups, value for value and in the order appended', async t => {
   const { file, parts } = opened()

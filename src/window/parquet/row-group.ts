@@ -4,6 +4,7 @@ import type { Profile } from '../../protocol/profile.js'
 import { compressPages } from './compress.js'
 import { footerOf, type ParquetFooter } from './footer.js'
 import { nativeZstd, type Zstd } from './native-zstd.js'
+import { textChunk } from './text-chunk.js'
 import type { ThriftList, ThriftStruct } from './thrift.js'
 import { THRIFT } from './thrift-types.js'
 
@@ -27,22 +28,35 @@ const DICTIONARY_BYTES = 32 * 1024
 /** `PAR1` before the first column chunk. */
 const MAGIC_BYTES = 4
 
+/** Texts of a column that a batch has as empty ones, and that are to lie in the file in their place. */
+export interface TextsApart {
+  /** Names from the outermost struct to the column, each of which may be null, and none is. */
+  path: readonly string[]
+  texts: readonly Uint8Array[]
+}
+
+/** May texts come apart from their batch? Where parquet-wasm compresses they may not. */
+export function textsMayComeApart(profile: Profile): boolean {
+  return zstdOf(profile) !== undefined
+}
+
 /**
  * Encodes one record batch as one Parquet row group: the profile's codec (ZSTD level 1 or SNAPPY), dictionaries and statistics on, data pages V1
  * (one-covenant/grail grail/infrastructure/parquet_io.py:265-272, 54d6342). Takes what parquet-wasm makes of the batch alone, without
  * its page index and footer. All WebAssembly memory is given back before it returns.
+ * @param apart only where `textsMayComeApart`
  * @param tune other properties than the profile's, for files as other writers make them: parquet-wasm compresses then, too
  */
 export function encodeRowGroup(
   batch: RecordBatch,
   profile: Profile,
-  tune?: (properties: WriterPropertiesBuilder) => WriterPropertiesBuilder,
+  { apart, tune }: { apart?: TextsApart; tune?: (properties: WriterPropertiesBuilder) => WriterPropertiesBuilder } = {},
 ): EncodedRowGroup {
-  const { codec } = profile.parquet
-  // In parquet-wasm zstd runs as WebAssembly, which takes twice to three times as long.
-  const zstd = codec === 'ZSTD' && tune === undefined ? nativeZstd() : undefined
+  const zstd = tune === undefined ? zstdOf(profile) : undefined
+  if (apart && (!zstd || apart.texts.length !== batch.numRows))
+    throw new Error('texts come apart from a batch of as many rows, where pages are compressed here')
   const wanted = new WriterPropertiesBuilder()
-    .setCompression(zstd ? Compression.UNCOMPRESSED : Compression[codec])
+    .setCompression(zstd ? Compression.UNCOMPRESSED : Compression[profile.parquet.codec])
     .setDictionaryEnabled(true)
     .setDictionaryPageSizeLimit(DICTIONARY_BYTES)
     .setStatisticsEnabled(EnabledStatistics.Chunk)
@@ -55,19 +69,33 @@ export function encodeRowGroup(
   if (footer.rowGroups.length > 1) throw new Error('one record batch came out as several row groups')
   if (!description) return { bytes: new Uint8Array(), rows: 0, description: undefined, footer }
   const rows = batch.numRows
-  if (zstd) return { bytes: compressed(file, description, zstd), rows, description, footer }
+  if (zstd) return { bytes: compressed(file, description, zstd, apart), rows, description, footer }
   const end = Math.max(...chunksOf(description).map(chunk => chunk.start + chunk.bytes))
   movedBy(description, -MAGIC_BYTES)
   return { bytes: file.subarray(MAGIC_BYTES, end), rows, description, footer }
 }
 
+/** In parquet-wasm zstd runs as WebAssembly, which takes twice to three times as long. */
+function zstdOf(profile: Profile): Zstd | undefined {
+  return profile.parquet.codec === 'ZSTD' ? nativeZstd() : undefined
+}
+
 /** The row group's column chunks, compressed; `description` tells of them afterwards, as if they began at byte 0. */
-function compressed(file: Uint8Array, description: ThriftStruct, zstd: Zstd): Uint8Array {
+function compressed(
+  file: Uint8Array,
+  description: ThriftStruct,
+  zstd: Zstd,
+  apart: TextsApart | undefined,
+): Uint8Array {
   const pieces: Uint8Array[] = []
   let bytes = 0
   let uncompressedBytes = 0
-  for (const { start, bytes: length, meta } of chunksOf(description)) {
-    const chunk = compressPages(file.subarray(start, start + length), zstd)
+  const chunks = chunksOf(description)
+  const own = apart && chunks.find(({ meta }) => pathOf(meta) === apart.path.join('.'))
+  if (apart && !own) throw new Error(`the batch has no column ${apart.path.join('.')}`)
+  for (const { start, bytes: length, meta } of chunks) {
+    const pages = apart && meta === own?.meta ? textsInto(meta, apart) : file.subarray(start, start + length)
+    const chunk = compressPages(pages, zstd)
     meta.set(META.codec, { type: THRIFT.I32, value: ZSTD })
     setI64(meta, META.totalUncompressedSize, chunk.uncompressedBytes)
     setI64(meta, META.totalCompressedSize, chunk.bytes)
@@ -82,6 +110,22 @@ function compressed(file: Uint8Array, description: ThriftStruct, zstd: Zstd): Ui
   setI64(description, ROW_GROUP.totalCompressedSize, bytes)
   movedBy(description, 0)
   return Buffer.concat(pieces, bytes)
+}
+
+function pathOf(meta: ThriftStruct): string {
+  const names = meta.get(META.path)?.value as ThriftList | undefined
+  return (names?.items ?? []).map(name => Buffer.from(name as Uint8Array).toString()).join('.')
+}
+
+/**
+ * The chunk of texts that came apart; `meta` loses what it said of the empty ones. Bounds are left out, as the reference's writer does
+ * with values of more than 4 KB.
+ */
+function textsInto(meta: ThriftStruct, { path, texts }: TextsApart): Uint8Array {
+  meta.set(META.encodings, { type: THRIFT.LIST, value: { of: THRIFT.I32, items: [PLAIN, RLE] } })
+  meta.set(META.statistics, { type: THRIFT.STRUCT, value: new Map([[NULL_COUNT, { type: THRIFT.I64, value: 0n }]]) })
+  for (const id of [META.dictionaryPageOffset, META.encodingStatistics, META.sizeStatistics]) meta.delete(id)
+  return textChunk(texts, path.length)
 }
 
 /** An integer field as the footer has it. */
@@ -117,15 +161,25 @@ const CHUNK = {
   columnIndexLength: 7,
 }
 const META = {
+  encodings: 2,
+  path: 3,
   codec: 4,
   totalUncompressedSize: 6,
   totalCompressedSize: 7,
   dataPageOffset: 9,
   indexPageOffset: 10,
   dictionaryPageOffset: 11,
+  statistics: 12,
+  encodingStatistics: 13,
+  sizeStatistics: 16,
 }
+/** Of Statistics. */
+const NULL_COUNT = 3
 /** CompressionCodec. */
 const ZSTD = 6n
+/** Encoding. */
+const PLAIN = 0n
+const RLE = 3n
 
 /** Shifts every offset of a row group in place, forgets its page index (not carried over) and its ordinal. */
 export function movedBy(rowGroup: ThriftStruct, bytes: number): ThriftStruct {
