@@ -11,6 +11,7 @@ import { GROUP_SIZE } from '../../src/window/group.js'
 import type { Benchmark, Circumstances } from '../benchmark.js'
 import { cleanly } from '../measure/bounded.js'
 import { beside, runChild } from '../measure/child.js'
+import { percentile } from '../measure/statistics.js'
 import { type Figure, figure } from '../report/figure.js'
 import { lineChart } from '../report/line-chart.js'
 import { pythonPath } from '../report/machine.js'
@@ -27,6 +28,8 @@ const WARM_UP_ROLLOUTS = 1_600
 /** The product's own default. */
 const PART_BYTES = 8 * 1024 * 1024
 const CPU_GOAL_MS = 0.5
+/** A neighbour on the same core makes the same work take half as long again: what it takes without one, percentile of stretches. */
+const LEAST_DISTURBED = 10
 const PYTHON_GOAL = 0.5
 const MEMORY_GOAL_MB = 300
 const MEGA = 1e6
@@ -109,7 +112,7 @@ async function measure({ repetitions, long, draw, say }: Circumstances): Promise
         title,
         x: { label: 'rollouts written' },
         y: { label: 'memory in use, MB' },
-        series: [{ name: 'this fleet', points: biggest.memory.map(([rows, bytes]) => [rows, bytes / MEGA]) }],
+        series: [{ name: 'this fleet', points: biggest.looks.map(({ rows, memory }) => [rows, memory / MEGA]) }],
         limit: { at: MEMORY_GOAL_MB, name: 'goal' },
       }),
     )
@@ -130,6 +133,12 @@ async function measure({ repetitions, long, draw, say }: Circumstances): Promise
           goal: { of: 'value', is: 'at most', limit: CPU_GOAL_MS },
         }),
       ),
+      figure({
+        id: 'aggregation.quietest',
+        title: `the same in the least disturbed tenth of it, ${Math.max(...SIZES)} rollouts`,
+        unit: 'ms',
+        values: (signed.get(Math.max(...SIZES)) ?? []).map(result => percentile(stretchesOf(result), LEAST_DISTURBED)),
+      }),
       figure({
         id: 'aggregation.cold',
         title: `the same in a process's first window, ${small} rollouts`,
@@ -188,6 +197,14 @@ async function measure({ repetitions, long, draw, say }: Circumstances): Promise
       const staged = stageAsJson(folder, makeGroup, groupsOf(size))
       return (await python(staged, theirs)).peakBytes / MEGA
     }
+  })
+}
+
+/** ms per rollout from look to look. */
+function stretchesOf({ looks }: AssemblerResult): number[] {
+  return looks.slice(1).map(({ rows, cpuSeconds }, i) => {
+    const before = looks[i] as (typeof looks)[number]
+    return ((cpuSeconds - before.cpuSeconds) / (rows - before.rows)) * 1_000
   })
 }
 

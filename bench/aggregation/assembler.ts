@@ -40,12 +40,20 @@ export interface AssemblerResult {
   bytes: number
   /** CPU seconds by step; empty unless asked for. */
   steps: Record<string, number>
-  /** Rows written and memory in use then, bytes. */
-  memory: [number, number][]
+  /** What was seen at the start and after every `LOOK_GROUPS` groups. */
+  looks: Look[]
 }
 
-/** Memory is looked at after so many groups. */
-const LOOK_GROUPS = 20
+export interface Look {
+  rows: number
+  /** In use, bytes. */
+  memory: number
+  /** Since the start. */
+  cpuSeconds: number
+}
+
+/** Memory and CPU are looked at after so many groups: five row groups, which garbage is collected in several times. */
+const LOOK_GROUPS = 40
 
 serve(async (task: AssemblerTask) => {
   await ready()
@@ -130,12 +138,17 @@ serve(async (task: AssemblerTask) => {
   for (const step of Object.keys(steps)) delete steps[step]
 
   return async (): Promise<AssemblerResult> => {
-    const memory: [number, number][] = [[0, memoryOf(process.pid).now]]
     const began = process.cpuUsage()
-    const { rows, bytes } = await assemble(task.entries, rows => memory.push([rows, memoryOf(process.pid).now]))
-    const { user, system } = process.cpuUsage(began)
+    const cpuSeconds = () => {
+      const { user, system } = process.cpuUsage(began)
+      return (user + system) / 1e6
+    }
+    const look = (rows: number): Look => ({ rows, memory: memoryOf(process.pid).now, cpuSeconds: cpuSeconds() })
+    const looks = [look(0)]
+    const { rows, bytes } = await assemble(task.entries, rows => looks.push(look(rows)))
+    const spent = cpuSeconds()
     if (steps.encode !== undefined) steps.encode -= steps.parts ?? 0
     closeSync(blobs)
-    return { cpuSeconds: (user + system) / 1e6, peakBytes: memoryOf(process.pid).peak, rows, bytes, steps, memory }
+    return { cpuSeconds: spent, peakBytes: memoryOf(process.pid).peak, rows, bytes, steps, looks }
   }
 })
