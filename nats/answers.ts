@@ -1,6 +1,6 @@
 import { createInbox, ErrorCode, type Msg, type MsgHdrs, NatsError } from 'nats'
 import type { Broker } from './broker.js'
-import { BrokerError } from './errors.js'
+import { BrokerError, brokerError } from './errors.js'
 import { onAbort } from './waiting.js'
 
 // The client library makes an error, stack and all, for every request that is answered: a quarter of what a claim costs here.
@@ -27,8 +27,8 @@ const NO_RESPONDERS = 503
 const RADIX = 36
 
 /**
- * Publishes with a subject for the answer and waits for it. Rejects with the library's errors for no answer in time, nobody there
- * and what it refuses to publish, with BrokerError 'permission' and 'unreachable' (the connection broke), or the signal's reason.
+ * Publishes with a subject for the answer and waits for it. Rejects with a BrokerError: 'timeout', 'no-responders', 'permission',
+ * 'unreachable' (the connection broke), what the library refuses to publish; or with the signal's reason.
  */
 export function answerTo(
   broker: Broker,
@@ -46,7 +46,7 @@ export function answerTo(
     }
     const failed = (error: unknown) => {
       end()
-      reject(error)
+      reject(signal.aborted ? signal.reason : brokerError(error, doing))
     }
     const late = setTimeout(() => failed(NatsError.errorForCode(ErrorCode.Timeout)), timeoutMs)
     const stop = onAbort(signal, () => failed(signal.reason))

@@ -9,14 +9,16 @@ export const ISOLATED_MS = 25_000
 const LEADERLESS = new Set([10008, 10009])
 
 export interface Isolation {
-  /** Looks at what becomes of a question to JetStream; every one of them says whether the server is of any use. */
-  watch<T>(asking: Promise<T>): Promise<T>
+  /** JetStream answered a question. Of every one it is said what became of it: that tells whether the server is of any use. */
+  answered(): void
+  /** A question to JetStream ended in this error. */
+  failed(error: unknown): void
   /** What was heard so far was another server's, or of another connection to this one. */
   forget(): void
 }
 
 /** Whether an error is JetStream's word ('yes'), its silence ('no'), or says nothing of it: given up, connection lost. */
-function answered(e: unknown): 'yes' | 'no' | 'unknown' {
+function wordOf(e: unknown): 'yes' | 'no' | 'unknown' {
   if (!isBrokerError(e)) return 'unknown'
   if (e.number !== undefined) return LEADERLESS.has(e.number) ? 'no' : 'yes'
   return e.code === 'no-responders' || e.code === 'timeout' ? 'no' : 'unknown'
@@ -37,17 +39,13 @@ export function isolationOf(isolatedMs: number, leave: () => void, now: () => nu
     leave()
   }
   return {
-    async watch(asking) {
-      try {
-        const answer = await asking
-        silentSinceMs = undefined
-        return answer
-      } catch (e) {
-        const what = answered(e)
-        if (what === 'yes') silentSinceMs = undefined
-        if (what === 'no') unheard()
-        throw e
-      }
+    answered() {
+      silentSinceMs = undefined
+    },
+    failed(error) {
+      const word = wordOf(error)
+      if (word === 'yes') silentSinceMs = undefined
+      if (word === 'no') unheard()
     },
     forget() {
       silentSinceMs = undefined

@@ -40,15 +40,15 @@ export async function storeOnce(
     ...(expectStream === undefined ? {} : { 'Nats-Expected-Stream': expectStream }),
   }
   try {
-    const asking = request(broker, subject, bytes, { doing, signal, timeoutMs, headers })
-    const ack = await broker.isolation.watch(
-      asking.then(msg => answerOf<{ stream: string; seq: number; duplicate?: boolean }>(msg, doing)),
-    )
+    const msg = await request(broker, subject, bytes, { doing, signal, timeoutMs, headers })
+    const ack = answerOf<{ stream: string; seq: number; duplicate?: boolean }>(msg, doing)
+    broker.isolation.answered()
     // A replicated server of the 2.10 line may answer a repeated id with sequence 0 while the first copy is in flight.
     if (!(ack.seq >= 1))
       throw new BrokerError('busy', `${doing}: stored, but where is not known yet`, { retryAfterMs: 100 })
     return { stream: ack.stream, seq: ack.seq, duplicate: ack.duplicate ?? false }
   } catch (e) {
+    broker.isolation.failed(e)
     if (!isBrokerError(e, 'no-responders') || expectStream === undefined) throw e
     const look = { signal, attemptMs: Math.min(IS_IT_THERE_MS, timeoutMs), giveUpAfterMs: 0 }
     if ((await streamInfo(broker, expectStream, look)) !== undefined) throw e

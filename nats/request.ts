@@ -27,26 +27,22 @@ export async function untilConnected(broker: Broker, withinMs: number, signal: A
   return broker.connected
 }
 
-/** One request, one answer, one timer. Throws BrokerError ('timeout', 'no-responders', 'unreachable', …) or the signal's reason. */
-export async function request(
+/** One request, one answer, one timer. Rejects with a BrokerError ('timeout', 'no-responders', 'unreachable', …) or the signal's reason. */
+export function request(
   broker: Broker,
   subject: string,
   bytes: Uint8Array,
   options: { doing: string; timeoutMs: number; signal: AbortSignal; headers?: Readonly<Record<string, string>> },
 ): Promise<Msg> {
   const { doing, signal } = options
-  signal.throwIfAborted()
+  if (signal.aborted) return Promise.reject(signal.reason)
   // While it drains, messages still go out, but answers are not heard any more.
   if (broker.nc.isClosed() || broker.nc.isDraining())
-    throw new BrokerError('closed', `${doing}: the connection to the broker is closed`)
-  if (!broker.connected) throw new BrokerError('unreachable', `${doing}: the connection to the broker is down`)
+    return Promise.reject(new BrokerError('closed', `${doing}: the connection to the broker is closed`))
+  if (!broker.connected)
+    return Promise.reject(new BrokerError('unreachable', `${doing}: the connection to the broker is down`))
   const headers = options.headers && { headers: headersOf(options.headers) }
-  try {
-    return await answerTo(broker, subject, bytes, { doing, timeoutMs: options.timeoutMs, signal, ...headers })
-  } catch (e) {
-    signal.throwIfAborted()
-    throw brokerError(e, doing)
-  }
+  return answerTo(broker, subject, bytes, { doing, timeoutMs: options.timeoutMs, signal, ...headers })
 }
 
 /** Sends without waiting for anything. Throws BrokerError 'closed' or 'max-payload'. */
@@ -87,9 +83,18 @@ const API_ATTEMPT_MS = 2_000
 export async function api<T>(broker: Broker, verb: string, body: object | undefined, patience: Patience): Promise<T> {
   const bytes = body === undefined ? new Uint8Array(0) : utf8.encode(JSON.stringify(body))
   const { signal, attemptMs = API_ATTEMPT_MS } = patience
-  const once = async (timeoutMs: number) =>
-    broker.isolation.watch(
-      request(broker, `$JS.API.${verb}`, bytes, { doing: verb, timeoutMs, signal }).then(msg => answerOf<T>(msg, verb)),
-    )
+  const once = async (timeoutMs: number) => {
+    try {
+      const answer = answerOf<T>(
+        await request(broker, `$JS.API.${verb}`, bytes, { doing: verb, timeoutMs, signal }),
+        verb,
+      )
+      broker.isolation.answered()
+      return answer
+    } catch (e) {
+      broker.isolation.failed(e)
+      throw e
+    }
+  }
   return persist(verb, once, { ...patience, attemptMs })
 }
