@@ -85,7 +85,7 @@ export function claim(
   const stream = kvStream(bucket)
   const doing = `claim ${key} of ${bucket}`
   const headers = { 'Nats-Msg-Id': options.id }
-  // Of a claim's CPU in its process every promise between here and the wire is a twentieth.
+  // Every promise between here and the wire is some 8 % of a claim's CPU in its process.
   return persist(
     doing,
     timeoutMs => {
