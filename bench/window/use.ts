@@ -23,6 +23,8 @@ const USE_GOAL = 0.97
 const WARM_UP_WINDOWS = 1
 /** What a window gives depends on where it ends in its GPUs' last groups, ± 0.3 % of 360 s with eight of them: the short form takes several. */
 const MEASURED_WINDOWS = { short: 3, real: 1 }
+/** More lines than this nobody reads in one picture. */
+const MOST_LINES = 32
 const MEGA = 1e6
 
 interface Form {
@@ -101,6 +103,7 @@ async function measure({ draw, say }: Circumstances, form: Form): Promise<Figure
       say(
         `window ${window}: ${short(found.use * 100)} % of the window, ${short(found.useWhileOpen * 100)} % of what it was open, ${found.groups} groups, ${found.late} late`,
       )
+      if (generators * groups > MOST_LINES) continue
       const { title, svg } = pictureOf(world, opened, form)
       draw(`window-${name}`, title, svg)
     }
