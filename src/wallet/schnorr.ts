@@ -22,7 +22,7 @@ CONTEXT.append(bytes(''), bytes('substrate'))
 
 const KEY_BYTES = 32
 const SCALAR_BYTES = 32
-/** Drawn as twice a scalar's bytes, so that what is left modulo the order is even. */
+/** Drawn as twice a scalar's bytes, so that what is left modulo the order is spread evenly. */
 const WIDE_BYTES = 64
 /** Random bytes of a nonce, and how many nonces' are fetched at once: a system call takes a tenth of a signature. */
 const RANDOM_BYTES = 32
