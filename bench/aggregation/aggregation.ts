@@ -28,7 +28,7 @@ const WARM_UP_ROLLOUTS = 1_600
 /** The product's own default. */
 const PART_BYTES = 8 * 1024 * 1024
 const CPU_GOAL_MS = 0.5
-/** A neighbour on the same core makes the same work take half as long again: what it takes without one, percentile of stretches. */
+/** A neighbour on the same core makes the same work take a third as long again: what it takes without one, percentile of stretches. */
 const LEAST_DISTURBED = 10
 const PYTHON_GOAL = 0.5
 const MEMORY_GOAL_MB = 300

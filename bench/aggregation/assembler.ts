@@ -12,7 +12,7 @@ import type { Group } from '../../src/window/group.js'
 import { openWindowFile } from '../../src/window/parquet/writer.js'
 import { withSampleSignatures } from '../../test/helpers/signed.js'
 import { serve } from '../measure/child.js'
-import { memoryOf } from '../measure/process.js'
+import { cpuSecondsSince, memoryOf } from '../measure/process.js'
 import { expectationOf, type Origin, type StagedAt } from './window.js'
 
 // The aggregator's own work on a window, without the broker: a process of its own, so that its memory is its own.
@@ -69,8 +69,7 @@ serve(async (task: AssemblerTask) => {
     if (!task.steps) return work()
     const before = process.cpuUsage()
     const done = (value: unknown) => {
-      const { user, system } = process.cpuUsage(before)
-      steps[step] = (steps[step] ?? 0) + (user + system) / 1e6
+      steps[step] = (steps[step] ?? 0) + cpuSecondsSince(before)
       return value
     }
     const made = work()
@@ -139,16 +138,16 @@ serve(async (task: AssemblerTask) => {
 
   return async (): Promise<AssemblerResult> => {
     const began = process.cpuUsage()
-    const cpuSeconds = () => {
-      const { user, system } = process.cpuUsage(began)
-      return (user + system) / 1e6
-    }
-    const look = (rows: number): Look => ({ rows, memory: memoryOf(process.pid).now, cpuSeconds: cpuSeconds() })
+    const look = (rows: number): Look => ({
+      rows,
+      memory: memoryOf(process.pid).now,
+      cpuSeconds: cpuSecondsSince(began),
+    })
     const looks = [look(0)]
     const { rows, bytes } = await assemble(task.entries, rows => looks.push(look(rows)))
-    const spent = cpuSeconds()
+    const cpuSeconds = cpuSecondsSince(began)
     if (steps.encode !== undefined) steps.encode -= steps.parts ?? 0
     closeSync(blobs)
-    return { cpuSeconds: spent, peakBytes: memoryOf(process.pid).peak, rows, bytes, steps, looks }
+    return { cpuSeconds, peakBytes: memoryOf(process.pid).peak, rows, bytes, steps, looks }
   }
 })

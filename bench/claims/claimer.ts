@@ -6,6 +6,7 @@ import type { OpenWindow } from '../../actors/windows.js'
 import { type Broker, claim, connectBroker } from '../../nats/index.js'
 import { claimsOf, encodeClaim } from '../../src/window/claim.js'
 import { serve } from '../measure/child.js'
+import { cpuSecondsSince } from '../measure/process.js'
 import { connectRedis, type Redis } from '../redis/resp.js'
 
 // Some of the claimers, each with a connection of its own, as generators have one.
@@ -75,10 +76,10 @@ serve(async (task: ClaimerTask) => {
       }
     }
     await Promise.all(take.map(({ next }, at) => one(next, at)))
-    const { user, system } = process.cpuUsage(began)
+    const cpuSeconds = cpuSecondsSince(began)
     await Promise.all(take.map(async ({ last }) => last && indices.push(await last())))
     await Promise.all(take.map(({ close }) => close()))
-    return { waits: Float64Array.from(waits), indices: Int32Array.from(indices), cpuSeconds: (user + system) / 1e6 }
+    return { waits: Float64Array.from(waits), indices: Int32Array.from(indices), cpuSeconds }
   }
 })
 

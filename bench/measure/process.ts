@@ -25,3 +25,9 @@ export function memoryOf(pid: number): { now: number; peak: number } {
     return { now: Number.NaN, peak: Number.NaN }
   }
 }
+
+/** CPU of this process since then, of all its threads, seconds. @param began what `process.cpuUsage()` said */
+export function cpuSecondsSince(began: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(began)
+  return (user + system) / 1e6
+}

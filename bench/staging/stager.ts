@@ -4,6 +4,7 @@ import { ROLLOUTS } from '../../actors/streams.js'
 import { announce, connectBroker, openStore } from '../../nats/index.js'
 import { digestOf } from '../../src/window/blob.js'
 import { serve } from '../measure/child.js'
+import { cpuSecondsSince } from '../measure/process.js'
 import { connectRedis } from '../redis/resp.js'
 import { REDIS_QUEUE, type StagerTask } from './task.js'
 
@@ -36,9 +37,9 @@ serve(async (task: StagerTask) => {
       }),
     )
     const endedMs = performance.timeOrigin + performance.now()
-    const { user, system } = process.cpuUsage(began)
+    const cpuSeconds = cpuSecondsSince(began)
     await Promise.all(workers.map(({ close }) => close()))
-    return { beganMs, endedMs, cpuSeconds: (user + system) / 1e6 }
+    return { beganMs, endedMs, cpuSeconds }
   }
 })
 

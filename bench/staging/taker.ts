@@ -3,7 +3,7 @@ import { ROLLOUTS } from '../../actors/streams.js'
 import { connectBroker, openStore } from '../../nats/index.js'
 import { digestOf } from '../../src/window/blob.js'
 import { serve } from '../measure/child.js'
-import { memoryOf } from '../measure/process.js'
+import { cpuSecondsSince, memoryOf } from '../measure/process.js'
 import { connectRedis } from '../redis/resp.js'
 import { REDIS_QUEUE, type StagerTask } from './task.js'
 
@@ -29,9 +29,9 @@ serve(async (task: TakerTask) => {
     const began = process.cpuUsage()
     const bytes = await taken.all
     const endedMs = performance.timeOrigin + performance.now()
-    const { user, system } = process.cpuUsage(began)
+    const cpuSeconds = cpuSecondsSince(began)
     await stop()
-    return { endedMs, bytes, cpuSeconds: (user + system) / 1e6, peakBytes: memoryOf(process.pid).peak }
+    return { endedMs, bytes, cpuSeconds, peakBytes: memoryOf(process.pid).peak }
   }
 })
 

@@ -1,6 +1,6 @@
 import { createHash, randomFillSync } from 'node:crypto'
 import type { Hotkey } from './hotkey.js'
-import type { KeyPair } from './key-pair.js'
+import { type KeyPair, PUBLIC_KEY_BYTES } from './key-pair.js'
 import { Transcript } from './merlin.js'
 import type { Ristretto } from './ristretto.js'
 
@@ -20,7 +20,6 @@ const PROTOCOL = bytes('Schnorr-sig')
 const CONTEXT = new Transcript({ label: bytes('SigningContext') })
 CONTEXT.append(bytes(''), bytes('substrate'))
 
-const KEY_BYTES = 32
 const SCALAR_BYTES = 32
 /** Drawn as twice a scalar's bytes, so that what is left modulo the order is spread evenly. */
 const WIDE_BYTES = 64
@@ -41,8 +40,8 @@ export function signerOf(
   ristretto: Ristretto,
   fill: (bytes: Uint8Array) => unknown = randomFillSync,
 ): Hotkey['sign'] {
-  if (pair.publicKey.length !== KEY_BYTES || pair.secret.length !== 2 * SCALAR_BYTES)
-    throw new RangeError(`a key pair has ${KEY_BYTES} and ${2 * SCALAR_BYTES} bytes`)
+  if (pair.publicKey.length !== PUBLIC_KEY_BYTES || pair.secret.length !== 2 * SCALAR_BYTES)
+    throw new RangeError(`a key pair has ${PUBLIC_KEY_BYTES} and ${2 * SCALAR_BYTES} bytes`)
   const publicKey = pair.publicKey.slice()
   const key = eighthOf(pair.secret.subarray(0, SCALAR_BYTES))
   const nonceSecret = pair.secret.slice(SCALAR_BYTES)

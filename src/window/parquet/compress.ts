@@ -1,13 +1,7 @@
 import type { Zstd } from './native-zstd.js'
+import { PAGE_HEADER, PAGE_HEADER_ROOM_BYTES, PAGE_TYPE } from './page-header.js'
 import { readThriftAt, writeThrift } from './thrift.js'
 import { THRIFT } from './thrift-types.js'
-
-/** Field ids of PageHeader in parquet-format src/main/thrift/parquet.thrift, release 2.10. */
-const PAGE = { type: 1, uncompressed: 2, compressed: 3 }
-/** PageType of a page that holds a dictionary. */
-const DICTIONARY = 2n
-/** A page's header without statistics has some 20 bytes. */
-const HEADER_BYTES = 64
 
 /** One column chunk whose pages are compressed. */
 export interface CompressedChunk {
@@ -29,12 +23,12 @@ export function compressPages(chunk: Uint8Array, zstd: Zstd): CompressedChunk {
   const made: CompressedChunk = { pieces: [], bytes: 0, uncompressedBytes: 0, dictionaryAt: undefined, dataAt: -1 }
   for (let at = 0; at < chunk.length; ) {
     const { struct: header, end } = readThriftAt(chunk, at)
-    const size = Number(header.get(PAGE.uncompressed)?.value)
-    if (Number(header.get(PAGE.compressed)?.value) !== size) throw new Error('a page is compressed already')
+    const size = Number(header.get(PAGE_HEADER.uncompressed)?.value)
+    if (Number(header.get(PAGE_HEADER.compressed)?.value) !== size) throw new Error('a page is compressed already')
     const body = zstd(Buffer.from(chunk.buffer, chunk.byteOffset + end, size))
-    header.set(PAGE.compressed, { type: THRIFT.I32, value: BigInt(body.length) })
-    const head = writeThrift(header, HEADER_BYTES)
-    if (header.get(PAGE.type)?.value === DICTIONARY) made.dictionaryAt ??= made.bytes
+    header.set(PAGE_HEADER.compressed, { type: THRIFT.I32, value: BigInt(body.length) })
+    const head = writeThrift(header, PAGE_HEADER_ROOM_BYTES)
+    if (header.get(PAGE_HEADER.type)?.value === BigInt(PAGE_TYPE.DICTIONARY)) made.dictionaryAt ??= made.bytes
     else if (made.dataAt < 0) made.dataAt = made.bytes
     made.pieces.push(head, body)
     made.bytes += head.length + body.length

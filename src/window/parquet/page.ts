@@ -1,14 +1,13 @@
 import { decompress } from './codec.js'
 import { bitWidthOf, readHybrid } from './hybrid.js'
+import { ENCODING, PAGE_TYPE } from './page-header.js'
 import type { Codec, PhysicalType, SchemaNode } from './read-footer.js'
 import { isInteger, isStruct, ThriftReader } from './thrift-reader.js'
 import { UnreadableFile } from './unreadable.js'
-import { ENCODING, MAX_PAGE_BYTES, readValues, type Values } from './values.js'
+import { MAX_PAGE_BYTES, readValues, type Values } from './values.js'
 
 /** Most values read from one page: with levels about 80 MB of arrays. */
 const MAX_PAGE_VALUES = 8 * 1024 * 1024
-
-const PAGE = { DATA: 0, INDEX: 1, DICTIONARY: 2, DATA_V2: 3 }
 
 export interface PageHeader {
   kind: number
@@ -102,11 +101,11 @@ export interface PageColumn {
 }
 
 export function isDictionary(header: PageHeader): boolean {
-  return header.kind === PAGE.DICTIONARY
+  return header.kind === PAGE_TYPE.DICTIONARY
 }
 
 export function isData(header: PageHeader): boolean {
-  return header.kind === PAGE.DATA || header.kind === PAGE.DATA_V2
+  return header.kind === PAGE_TYPE.DATA || header.kind === PAGE_TYPE.DATA_V2
 }
 
 export function readDictionary(header: PageHeader, body: Uint8Array, { codec, physical }: PageColumn): Values {
@@ -128,7 +127,7 @@ export function readData(
   let at = 0
   let definitions: Uint8Array | undefined
   let repetitions: Uint8Array | undefined
-  if (header.kind === PAGE.DATA_V2) {
+  if (header.kind === PAGE_TYPE.DATA_V2) {
     const levelBytes = header.repetitionBytes + header.definitionBytes
     if (
       header.repetitionBytes < 0 ||

@@ -4,6 +4,7 @@ import type { Profile } from '../../protocol/profile.js'
 import { compressPages } from './compress.js'
 import { footerOf, type ParquetFooter } from './footer.js'
 import { nativeZstd, type Zstd } from './native-zstd.js'
+import { ENCODING } from './page-header.js'
 import { textChunk } from './text-chunk.js'
 import type { ThriftList, ThriftStruct } from './thrift.js'
 import { THRIFT } from './thrift-types.js'
@@ -122,7 +123,10 @@ function pathOf(meta: ThriftStruct): string {
  * with values of more than 4 KB.
  */
 function textsInto(meta: ThriftStruct, { path, texts }: TextsApart): Uint8Array {
-  meta.set(META.encodings, { type: THRIFT.LIST, value: { of: THRIFT.I32, items: [PLAIN, RLE] } })
+  meta.set(META.encodings, {
+    type: THRIFT.LIST,
+    value: { of: THRIFT.I32, items: [ENCODING.PLAIN, ENCODING.RLE].map(BigInt) },
+  })
   meta.set(META.statistics, { type: THRIFT.STRUCT, value: new Map([[NULL_COUNT, { type: THRIFT.I64, value: 0n }]]) })
   for (const id of [META.dictionaryPageOffset, META.encodingStatistics, META.sizeStatistics]) meta.delete(id)
   return textChunk(texts, path.length)
@@ -177,9 +181,6 @@ const META = {
 const NULL_COUNT = 3
 /** CompressionCodec. */
 const ZSTD = 6n
-/** Encoding. */
-const PLAIN = 0n
-const RLE = 3n
 
 /** Shifts every offset of a row group in place, forgets its page index (not carried over) and its ordinal. */
 export function movedBy(rowGroup: ThriftStruct, bytes: number): ThriftStruct {

@@ -1,17 +1,9 @@
+import { DATA_PAGE_HEADER, ENCODING, PAGE_HEADER, PAGE_HEADER_ROOM_BYTES, PAGE_TYPE } from './page-header.js'
 import { type ThriftStruct, writeThrift } from './thrift.js'
 import { THRIFT } from './thrift-types.js'
 
-/** Field ids and values of PageHeader and DataPageHeader in parquet-format src/main/thrift/parquet.thrift, release 2.10. */
-const PAGE = { type: 1, uncompressed: 2, compressed: 3, data: 5 }
-const DATA_PAGE = { values: 1, encoding: 2, definitions: 3, repetitions: 4 }
-const DATA = 0n
-const PLAIN = 0n
-const RLE = 3n
-
 /** A page is ended by the text that fills it so far, as parquet's writers do, bytes. */
 const PAGE_BYTES = 1024 * 1024
-/** A page's header without statistics has some 20 bytes. */
-const HEADER_BYTES = 64
 const LENGTH_BYTES = 4
 
 /** The bytes of the last chunk, used again by the next one: 3 MB that would be garbage every time. */
@@ -23,7 +15,8 @@ let room = new Uint8Array(0)
  */
 export function textChunk(texts: readonly Uint8Array[], depth: number): Uint8Array {
   const pages = pagesOf(texts)
-  const most = texts.reduce((sum, text) => sum + LENGTH_BYTES + text.length, 0) + pages.length * 2 * HEADER_BYTES
+  const most =
+    texts.reduce((sum, text) => sum + LENGTH_BYTES + text.length, 0) + pages.length * 2 * PAGE_HEADER_ROOM_BYTES
   if (room.length < most) room = new Uint8Array(most)
   const view = new DataView(room.buffer)
   let at = 0
@@ -65,18 +58,18 @@ function allThere(count: number, depth: number): Uint8Array {
 }
 
 function headerOf(values: number, bytes: number): Uint8Array {
-  const integer = (value: bigint) => ({ type: THRIFT.I32, value })
+  const integer = (value: number) => ({ type: THRIFT.I32, value: BigInt(value) })
   const data: ThriftStruct = new Map([
-    [DATA_PAGE.values, integer(BigInt(values))],
-    [DATA_PAGE.encoding, integer(PLAIN)],
-    [DATA_PAGE.definitions, integer(RLE)],
-    [DATA_PAGE.repetitions, integer(RLE)],
+    [DATA_PAGE_HEADER.values, integer(values)],
+    [DATA_PAGE_HEADER.encoding, integer(ENCODING.PLAIN)],
+    [DATA_PAGE_HEADER.definitions, integer(ENCODING.RLE)],
+    [DATA_PAGE_HEADER.repetitions, integer(ENCODING.RLE)],
   ])
   const header: ThriftStruct = new Map<number, { type: number; value: bigint | ThriftStruct }>([
-    [PAGE.type, integer(DATA)],
-    [PAGE.uncompressed, integer(BigInt(bytes))],
-    [PAGE.compressed, integer(BigInt(bytes))],
-    [PAGE.data, { type: THRIFT.STRUCT, value: data }],
+    [PAGE_HEADER.type, integer(PAGE_TYPE.DATA)],
+    [PAGE_HEADER.uncompressed, integer(bytes)],
+    [PAGE_HEADER.compressed, integer(bytes)],
+    [PAGE_HEADER.dataPage, { type: THRIFT.STRUCT, value: data }],
   ])
-  return writeThrift(header, HEADER_BYTES)
+  return writeThrift(header, PAGE_HEADER_ROOM_BYTES)
 }

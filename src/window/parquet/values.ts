@@ -1,5 +1,6 @@
 import { deltaBinaryUnpack } from 'hyparquet/src/delta.js'
 import { readHybrid } from './hybrid.js'
+import { ENCODING } from './page-header.js'
 import type { PhysicalType } from './read-footer.js'
 import { UnreadableFile } from './unreadable.js'
 
@@ -19,18 +20,6 @@ export type Values = Int32Array | BigInt64Array | Float32Array | Float64Array | 
 export function isByteStrings(values: Values): values is ByteStrings {
   return 'starts' in values
 }
-
-/** Encodings of parquet.thrift. */
-export const ENCODING = {
-  PLAIN: 0,
-  PLAIN_DICTIONARY: 2,
-  RLE: 3,
-  DELTA_BINARY_PACKED: 5,
-  DELTA_LENGTH_BYTE_ARRAY: 6,
-  DELTA_BYTE_ARRAY: 7,
-  RLE_DICTIONARY: 8,
-  BYTE_STREAM_SPLIT: 9,
-} as const
 
 /**
  * Decodes `count` values of bytes [at, end of bytes).
