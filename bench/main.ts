@@ -6,6 +6,7 @@ import { aggregation } from './aggregation/aggregation.js'
 import type { Benchmark } from './benchmark.js'
 import { claims } from './claims/claims.js'
 import { gpu } from './gpu/gpu.js'
+import { gpuServer } from './gpu/gpu-server.js'
 import { flatness } from './growth/flatness.js'
 import { growth } from './growth/growth.js'
 import { pipelining } from './pipelining/pipelining.js'
@@ -38,6 +39,7 @@ const SUITE: readonly Benchmark[] = [
   growth,
   flatness,
   gpu,
+  gpuServer,
 ]
 
 const USAGE = `usage: bench [--only name,…] [--long] [--repetitions N] [--page]

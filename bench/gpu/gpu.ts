@@ -5,7 +5,9 @@ import { workerPython } from '../../test/helpers/worker-python.js'
 import type { Benchmark, Circumstances } from '../benchmark.js'
 import { type Figure, figure } from '../report/figure.js'
 import { cardEnvironment, findBench, watchMemory } from './card.js'
+import { randomCheckpoints } from './checkpoint.js'
 import { measureGpu } from './measure.js'
+import { replayFigures } from './replay-figures.js'
 import { LONG_TOKENS, QWEN3_4B } from './shape.js'
 
 /**
@@ -26,7 +28,9 @@ export function gpuBenchmark(nvidiaSmi = 'nvidia-smi', python: string = workerPy
     const memory = watchMemory(nvidiaSmi, card)
     try {
       const worker = { python, env: cardEnvironment(card), device: 'cuda', attention }
-      const measured = await measureGpu({ shape, worker, folder, repetitions, say })
+      say(`making two checkpoints of ${shape.name}'s shape`)
+      const checkpoints = await randomCheckpoints({ shape, python, env: worker.env, folder })
+      const measured = await measureGpu({ shape, checkpoints, worker, repetitions, say })
       const where = `${card.name}, ${shape.name}, ${attention}, completions of ${shape.maxTokens}`
       const whole = { of: 'value', is: 'at least', limit: 1 } as const
       return [
@@ -43,13 +47,7 @@ export function gpuBenchmark(nvidiaSmi = 'nvidia-smi', python: string = workerPy
           unit: '%',
           values: measured.proofShare.map(share => share * 100),
         }),
-        figure({
-          id: 'gpu.replay',
-          title: '  sequences replayed bit for bit, of all of a group',
-          unit: '',
-          values: [Math.min(...measured.exact)],
-          goal: whole,
-        }),
+        ...replayFigures('gpu', measured.replayed),
         figure({
           id: 'gpu.canary',
           title: '  every canary sang',
@@ -64,13 +62,7 @@ export function gpuBenchmark(nvidiaSmi = 'nvidia-smi', python: string = workerPy
           unit: '/s',
           values: measured.provedPerSecond,
         }),
-        figure({
-          id: 'gpu.prover.replay',
-          title: '  … replayed bit for bit, of all of a group',
-          unit: '',
-          values: [Math.min(...measured.provedExact)],
-          goal: whole,
-        }),
+        ...replayFigures('gpu.prover', measured.provedReplayed),
         figure({ id: 'gpu.memory', title: '  most of the card’s memory in use', unit: 'GiB', values: [memory.stop()] }),
       ]
     } finally {

@@ -2,7 +2,12 @@
 export interface Shape {
   name: string
   /** Of the model_type's config; everything not named is that type's default. */
-  config: Record<string, unknown> & { model_type: string; vocab_size: number; max_position_embeddings: number }
+  config: Record<string, unknown> & {
+    model_type: string
+    vocab_size: number
+    eos_token_id: number
+    max_position_embeddings: number
+  }
   /** Tokens a completion may have; random weights hardly ever end one earlier. */
   maxTokens: number
   promptTokens: number

@@ -1,0 +1,141 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { gpuProcesses } from '../../src/engine/gpus.js'
+import { workerPython } from '../../test/helpers/worker-python.js'
+import type { Benchmark, Circumstances } from '../benchmark.js'
+import { type Figure, figure } from '../report/figure.js'
+import { cardEnvironment, findBench, watchMemory } from './card.js'
+import { randomCheckpoints } from './checkpoint.js'
+import { replayFigures } from './replay-figures.js'
+import { measureServed, type ServerName } from './served.js'
+import { LONG_TOKENS, QWEN3_4B } from './shape.js'
+
+/** The first measurements of in-flight.ts end within this with completions of the day's length, ms. */
+const DAY = { findMs: 60_000, measureMs: 20_000 }
+/** The same with completions eight times as long. */
+const LONG = { findMs: 480_000, measureMs: 120_000 }
+
+/** The generation server that is measured. */
+export interface ServerToMeasure {
+  name: ServerName
+  /** A virtual environment's folder, a Python, or another executable that takes the server's own arguments. */
+  program: string
+  extraArgs: readonly string[]
+}
+
+/** GRAIL_SGLANG or GRAIL_VLLM names the program, GRAIL_SGLANG_ARGS or GRAIL_VLLM_ARGS what it is given besides. */
+export function serverToMeasure(env: Readonly<Record<string, string | undefined>>): ServerToMeasure | undefined {
+  for (const name of ['sglang', 'vllm'] as const) {
+    const variable = `GRAIL_${name.toUpperCase()}`
+    const program = env[variable]
+    const extraArgs = (env[`${variable}_ARGS`] ?? '').split(' ').filter(Boolean)
+    if (program) return { name, program: resolve(program), extraArgs }
+  }
+  return undefined
+}
+
+/** A generation server and the proof worker beside it on one NVIDIA GPU, at a real model's shape with random weights. */
+export function gpuServerBenchmark(
+  server: ServerToMeasure | undefined,
+  nvidiaSmi = 'nvidia-smi',
+  python: string = workerPython,
+): Benchmark {
+  async function run({ long, repetitions, say }: Circumstances): Promise<Figure[]> {
+    const found = server
+      ? await findBench(nvidiaSmi, python)
+      : 'GRAIL_SGLANG or GRAIL_VLLM names the virtual environment of a server'
+    if (!server || typeof found === 'string') {
+      say(`skipped: ${found}`)
+      return []
+    }
+    const { card, attention } = found
+    const shape = long ? { ...QWEN3_4B, maxTokens: LONG_TOKENS } : QWEN3_4B
+    const folder = mkdtempSync(join(tmpdir(), 'grail-gpu-'))
+    const memory = watchMemory(nvidiaSmi, card)
+    try {
+      const env = cardEnvironment(card)
+      say(`making two checkpoints of ${shape.name}'s shape`)
+      const checkpoints = await randomCheckpoints({ shape, python, env, folder })
+      const measured = await measureServed({
+        ...{ shape, checkpoints, folder, say, replays: repetitions },
+        ...(long ? LONG : DAY),
+        prover: { python, env, device: 'cuda', attention },
+        server: { ...server, env },
+        gpuProcesses: () => gpuProcesses(nvidiaSmi),
+      })
+      const where = `${card.name}, ${shape.name}, ${attention}, completions of ${shape.maxTokens}`
+      return [
+        figure({
+          id: 'gpu-server.rollouts',
+          title: `rollouts of ${server.name} with a proof worker on its card (${where})`,
+          unit: '/s',
+          values: [measured.rolloutsPerSecond],
+        }),
+        figure({
+          id: 'gpu-server.tokens',
+          title: '  tokens',
+          unit: '/s',
+          values: [measured.tokensPerSecond],
+          baseline: { name: 'the server alone, as many groups at once', values: [measured.tokensPerSecondAlone] },
+        }),
+        figure({ id: 'gpu-server.groups', title: '  groups at once, as found', unit: '', values: [measured.limit] }),
+        figure({
+          id: 'gpu-server.idle',
+          title: '  server idle while groups were wanted',
+          unit: '%',
+          values: [measured.idleShare * 100],
+          goal: { of: 'value', is: 'at most', limit: 2 },
+        }),
+        figure({
+          id: 'gpu-server.generate',
+          title: '  generation of a group',
+          unit: 's',
+          values: measured.generateSeconds,
+        }),
+        figure({ id: 'gpu-server.prove', title: '  proofs of a group', unit: 's', values: measured.proveSeconds }),
+        ...replayFigures('gpu-server', measured.replayed),
+        figure({
+          id: 'gpu-server.canary',
+          title: '  every canary sang',
+          unit: '',
+          values: [Math.min(...measured.canaries)],
+          goal: { of: 'value', is: 'at least', limit: 1 },
+        }),
+        figure({
+          id: 'gpu-server.start',
+          title: '  start until server and worker agree',
+          unit: 's',
+          values: [measured.startSeconds],
+        }),
+        figure({
+          id: 'gpu-server.swap',
+          title: '  change of weights until they agree again',
+          unit: 's',
+          values: [measured.swapSeconds],
+        }),
+        figure({
+          id: 'gpu-server.memory',
+          title: '  most of the card’s memory in use',
+          unit: 'GiB',
+          values: [memory.stop()],
+        }),
+      ]
+    } finally {
+      memory.stop()
+      rmSync(folder, { recursive: true, force: true })
+    }
+  }
+  return {
+    name: 'gpu-server',
+    about: 'SGLang or vLLM with the proof worker beside it on an NVIDIA GPU: throughput, idleness, exact replay',
+    run,
+  }
+}
+
+/** GRAIL_PYTHON names another Python than the one setup makes. */
+export const gpuServer: Benchmark = gpuServerBenchmark(
+  serverToMeasure(process.env),
+  'nvidia-smi',
+  process.env.GRAIL_PYTHON || workerPython,
+)
