@@ -7,7 +7,7 @@ import type { Benchmark, Circumstances } from '../benchmark.js'
 import { type Figure, figure } from '../report/figure.js'
 import { cardEnvironment, findBench, watchMemory } from './card.js'
 import { randomCheckpoints } from './checkpoint.js'
-import { replayFigures } from './replay-figures.js'
+import { canaryFigure, replayFigures } from './replay-figures.js'
 import { measureServed, type ServerName } from './served.js'
 import { LONG_TOKENS, QWEN3_4B } from './shape.js'
 
@@ -82,7 +82,7 @@ export function gpuServerBenchmark(
         figure({ id: 'gpu-server.groups', title: '  groups at once, as found', unit: '', values: [measured.limit] }),
         figure({
           id: 'gpu-server.idle',
-          title: '  server idle while groups were wanted',
+          title: `${server.name}: idle while groups were wanted`,
           unit: '%',
           values: [measured.idleShare * 100],
           goal: { of: 'value', is: 'at most', limit: 2 },
@@ -94,14 +94,8 @@ export function gpuServerBenchmark(
           values: measured.generateSeconds,
         }),
         figure({ id: 'gpu-server.prove', title: '  proofs of a group', unit: 's', values: measured.proveSeconds }),
-        ...replayFigures('gpu-server', measured.replayed),
-        figure({
-          id: 'gpu-server.canary',
-          title: '  every canary sang',
-          unit: '',
-          values: [Math.min(...measured.canaries)],
-          goal: { of: 'value', is: 'at least', limit: 1 },
-        }),
+        ...replayFigures('gpu-server', server.name, measured.replayed),
+        canaryFigure('gpu-server', server.name, measured.canaries),
         figure({
           id: 'gpu-server.start',
           title: '  start until server and worker agree',

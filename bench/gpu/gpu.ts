@@ -7,7 +7,7 @@ import { type Figure, figure } from '../report/figure.js'
 import { cardEnvironment, findBench, watchMemory } from './card.js'
 import { randomCheckpoints } from './checkpoint.js'
 import { measureGpu } from './measure.js'
-import { replayFigures } from './replay-figures.js'
+import { canaryFigure, replayFigures } from './replay-figures.js'
 import { LONG_TOKENS, QWEN3_4B } from './shape.js'
 
 /**
@@ -32,7 +32,6 @@ export function gpuBenchmark(nvidiaSmi = 'nvidia-smi', python: string = workerPy
       const checkpoints = await randomCheckpoints({ shape, python, env: worker.env, folder })
       const measured = await measureGpu({ shape, checkpoints, worker, repetitions, say })
       const where = `${card.name}, ${shape.name}, ${attention}, completions of ${shape.maxTokens}`
-      const whole = { of: 'value', is: 'at least', limit: 1 } as const
       return [
         figure({
           id: 'gpu.rollouts',
@@ -47,14 +46,8 @@ export function gpuBenchmark(nvidiaSmi = 'nvidia-smi', python: string = workerPy
           unit: '%',
           values: measured.proofShare.map(share => share * 100),
         }),
-        ...replayFigures('gpu', measured.replayed),
-        figure({
-          id: 'gpu.canary',
-          title: '  every canary sang',
-          unit: '',
-          values: [Math.min(...measured.canaries)],
-          goal: whole,
-        }),
+        ...replayFigures('gpu', 'transformers engine', measured.replayed),
+        canaryFigure('gpu', 'transformers engine', measured.canaries),
         figure({ id: 'gpu.swap', title: '  change of weights', unit: 's', values: measured.swapSeconds }),
         figure({
           id: 'gpu.prover',
@@ -62,7 +55,7 @@ export function gpuBenchmark(nvidiaSmi = 'nvidia-smi', python: string = workerPy
           unit: '/s',
           values: measured.provedPerSecond,
         }),
-        ...replayFigures('gpu.prover', measured.provedReplayed),
+        ...replayFigures('gpu.prover', 'proof worker', measured.provedReplayed),
         figure({ id: 'gpu.memory', title: '  most of the card’s memory in use', unit: 'GiB', values: [memory.stop()] }),
       ]
     } finally {

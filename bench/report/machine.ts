@@ -20,6 +20,9 @@ export interface MachineFacts {
   load: number
 }
 
+/** Of a program that is not on the machine, in place of its version. */
+export const ABSENT = 'absent'
+
 export function machineFacts(): MachineFacts {
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
@@ -51,7 +54,7 @@ function said(program: string, args: string[]): string {
 }
 
 function firstNumber(program: string, args: string[]): string {
-  return /\d+(\.\d+)+/.exec(said(program, args))?.[0] ?? 'absent'
+  return /\d+(\.\d+)+/.exec(said(program, args))?.[0] ?? ABSENT
 }
 
 function commit(): string {

@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import type { MachineFacts } from './machine.js'
+import { ABSENT, type MachineFacts } from './machine.js'
 import { type Part, type Published, shown } from './published.js'
 import { goalTable, markdownTable, short } from './table.js'
 
@@ -33,18 +33,18 @@ export function figuresText(sections: readonly Section[], all: Published, pictur
     return parts.length === 0 ? [] : [{ name, about, parts }]
   })
   const parts = there.flatMap(({ parts }) => parts)
-  const machines = [...new Set(parts.map(({ machine }) => described(machine)))]
-  const [only] = machines.length === 1 ? machines : []
+  const usual = mostOften(parts.map(({ machine }) => described(machine)))
+  const elsewhere = parts.some(({ machine }) => described(machine) !== usual)
   const picture = ({ pictures: drawn }: Part) => drawn.map(({ file, title }) => `![${title}](${pictures}/${file})`)
   return [
-    ...(only === undefined ? [] : [`All on ${only}.`]),
+    ...(usual === undefined ? [] : [`${elsewhere ? 'Where nothing else is said, on' : 'All on'} ${usual}.`]),
     '## Goals',
     goalTable(parts.flatMap(({ figures }) => figures)),
     '## Figures',
     ...there.flatMap(({ name, about, parts }) => [
       `### ${name}: ${about}`,
       ...parts.flatMap(part => [
-        `${when(part)}${only === undefined ? `, on ${described(part.machine)}` : ''}`,
+        `${when(part)}${described(part.machine) === usual ? '' : `, on ${described(part.machine)}`}`,
         markdownTable(part.figures),
         ...picture(part),
       ]),
@@ -54,8 +54,23 @@ export function figuresText(sections: readonly Section[], all: Published, pictur
     .join('\n')
 }
 
+/** The first of them where several are as frequent. */
+function mostOften(texts: readonly string[]): string | undefined {
+  const times = new Map<string, number>()
+  for (const text of texts) times.set(text, (times.get(text) ?? 0) + 1)
+  return [...times].sort(([, a], [, b]) => b - a)[0]?.[0]
+}
+
 function described({ cpu, cores, memoryBytes, kernel, node, natsServer, redis, pyarrow }: MachineFacts): string {
-  return `${cores} cores of ${cpu}, ${short(memoryBytes / GIBI)} GiB of memory, Linux ${kernel}, Node ${node}, nats-server ${natsServer}, Redis ${redis}, pyarrow ${pyarrow}`
+  const programs = { Node: node, 'nats-server': natsServer, Redis: redis, pyarrow }
+  const there = Object.entries(programs).filter(([, version]) => version !== ABSENT)
+  const versions = there.map(([name, version]) => `${name} ${version}`)
+  return [
+    `${cores} cores of ${cpu}`,
+    `${short(memoryBytes / GIBI)} GiB of memory`,
+    `Linux ${kernel}`,
+    ...versions,
+  ].join(', ')
 }
 
 function when({ at, seconds, machine }: Part): string {

@@ -71,6 +71,7 @@ t.test('every benchmark puts its own run on the page and leaves the others there
   t.match(text(), /\| title of first\.a \| 20 ms \| < 10 ms \| \*\*no\*\* \|/, 'a goal that was missed is said to be')
   t.match(text(), /\| title of second\.a \| 5 ms \| < 10 ms \| yes \|/)
   t.match(text(), /!\[picture f\]\(performance\/f\.svg\)/)
+  t.match(text(), /All on 2 cores of a CPU/)
   t.equal(text().match(/2 cores of a CPU/g)?.length, 1, 'one machine is described once')
 
   put('second', 'day', part('2026-01-03T00:00:00Z', { 'second.a': 6 }, ['new']))
@@ -90,7 +91,9 @@ t.test('every benchmark puts its own run on the page and leaves the others there
   )
   t.notMatch(text(), /first\.a \| 8 ms/)
   t.same(pictures(), ['f.svg', 'l.svg', 'new.svg'])
-  t.match(text(), /2026-01-05[^\n]*on 2 cores of a CPU[^\n]*Node 22/, 'two machines are told apart')
+  t.match(text(), /2026-01-05[^\n]*on 2 cores of a CPU[^\n]*Node 22/, 'another machine is told apart')
+  t.match(text(), /Where nothing else is said, on 2 cores of a CPU[^\n]*Node 20/, 'and the one of most figures once')
+  t.equal(text().match(/2 cores of a CPU/g)?.length, 2)
   t.end()
 })
 
