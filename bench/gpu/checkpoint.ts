@@ -7,6 +7,7 @@ import type { Shape } from './shape.js'
 
 const run = promisify(execFile)
 const MAKE_MS = 600_000
+const WINDOWS = [30, 60]
 const TOKENIZER = join(packageRoot, 'node_modules', '@lenml', 'tokenizer-qwen2_5', 'models')
 
 export interface CheckpointParts {
@@ -18,29 +19,31 @@ export interface CheckpointParts {
   folder: string
 }
 
-async function randomCheckpoint({ shape, python, env, folder }: CheckpointParts, window: number): Promise<Checkpoint> {
-  const target = join(folder, `checkpoint-${window}`)
+/** Two checkpoints of the shape, for the windows 30 and 60, with random weights, each with its own. */
+export async function randomCheckpoints(parts: CheckpointParts): Promise<[Checkpoint, Checkpoint]> {
+  const { shape, python, env, folder } = parts
+  const folders = WINDOWS.map(window => join(folder, `checkpoint-${window}`))
   const script = join(packageRoot, 'bench', 'gpu', 'random-checkpoint.py')
-  const args = [script, target, String(window), TOKENIZER, JSON.stringify(shape.config)]
-  const { stdout } = await run(python, args, {
+  const made = folders.flatMap((one, i) => [one, String(WINDOWS[i])])
+  const { stdout } = await run(python, [script, TOKENIZER, JSON.stringify(shape.config), ...made], {
     timeout: MAKE_MS,
     env: { ...env, PYTHONPATH: join(packageRoot, 'src', 'engine') },
   })
-  return {
-    folder: target,
-    metadata: {
-      window,
-      modelName: `${shape.name} with random weights`,
-      weightsHash: stdout.trim().split('\n').at(-1)!,
-      environment: 'gsm8k',
-      environmentParams: {},
-      generation: { maxTokens: shape.maxTokens, temperature: 0.7, topP: 0.9, topK: 50, repetitionPenalty: 1 },
-      thinkingMode: 'instructed',
-    },
-  }
-}
-
-/** Two checkpoints of the shape, for the windows 30 and 60, with random weights, each with its own. */
-export async function randomCheckpoints(parts: CheckpointParts): Promise<[Checkpoint, Checkpoint]> {
-  return [await randomCheckpoint(parts, 30), await randomCheckpoint(parts, 60)]
+  // Libraries may have written lines before.
+  const hashes = stdout.trim().split('\n').slice(-WINDOWS.length)
+  const [first, second] = WINDOWS.map(
+    (window, i): Checkpoint => ({
+      folder: folders[i]!,
+      metadata: {
+        window,
+        modelName: `${shape.name} with random weights`,
+        weightsHash: hashes[i]!,
+        environment: 'gsm8k',
+        environmentParams: {},
+        generation: { maxTokens: shape.maxTokens, temperature: 0.7, topP: 0.9, topK: 50, repetitionPenalty: 1 },
+        thinkingMode: 'instructed',
+      },
+    }),
+  )
+  return [first!, second!]
 }

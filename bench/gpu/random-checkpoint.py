@@ -1,7 +1,8 @@
-"""Writes a checkpoint of a real model's shape with random weights: random-checkpoint.py FOLDER SEED TOKENIZER SHAPE.
+"""Writes checkpoints of a real model's shape with random weights: random-checkpoint.py TOKENIZER SHAPE {FOLDER SEED}...
 
 TOKENIZER is a folder with tokenizer.json and tokenizer_config.json, SHAPE the model's config as JSON. Random weights are
-as fast and as large as trained ones, and what they compute has to be repeated as exactly. Prints the weights' digest.
+as fast and as large as trained ones, and what they compute has to be repeated as exactly. Prints a line with the
+digest of the weights for each.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from worker.weights import weights_hash
 
-folder, seed, tokenizer, shape = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), json.loads(sys.argv[4])
-folder.mkdir(parents=True)
-torch.manual_seed(seed)
-config = AutoConfig.for_model(**shape)
-# On the GPU some billions of random numbers take a second, on a CPU minutes.
-with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-model.save_pretrained(folder)
-for name in ("tokenizer.json", "tokenizer_config.json"):
-    shutil.copy(tokenizer / name, folder / name)
-print(weights_hash(folder))
+tokenizer, shape = Path(sys.argv[1]), json.loads(sys.argv[2])
+for folder, seed in zip(map(Path, sys.argv[3::2]), map(int, sys.argv[4::2]), strict=True):
+    folder.mkdir(parents=True)
+    torch.manual_seed(seed)
+    # On the GPU some billions of random numbers take a second, on a CPU minutes.
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**shape), dtype=torch.bfloat16)
+    model.save_pretrained(folder)
+    del model
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(tokenizer / name, folder / name)
+    print(weights_hash(folder), flush=True)

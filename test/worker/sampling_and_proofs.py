@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy
 import torch
 
+import worker.forward as forward_module
 import worker.sample as sample_module
+from worker.forward import Prompt, Whole, why_whole
 from worker.model import is_spread, load, pick_attention, pick_device
 from worker.prove import Batch, Place, Proof, ProofSettings, Prover, plan_batches
 from worker.refusal import Refusal
@@ -165,6 +167,83 @@ say("batches are of several lengths", len({b.length for b in plan}) > 1)
 say("equally long ones keep their order", plan_batches([7, 9, 7, 7], 2) == [Batch([1, 0], 10), Batch([2, 3], 8)])
 say("a sequence alone is not padded", plan_batches([7, 9], 1) == [Batch([1], 9), Batch([0], 7)])
 
+
+# --- the prompt, read once
+def states(reader: Prompt | Whole, batch: list[list[int]], length: int) -> torch.Tensor:
+    with torch.inference_mode():
+        return torch.cat([row[: len(sequence)] for row, sequence in zip(reader.states_of(batch, length), batch)])
+
+
+def closest(whole: torch.Tensor, shared: torch.Tensor) -> float:
+    return float((whole - shared).abs().max() / whole.abs().max())
+
+
+several = sorted(sequences, key=len)[::5]
+for title, batch, length in (
+    ("padded", several, max(map(len, several)) + 1),
+    ("of one length, unpadded", [sequences[0], sequences[0]], len(sequences[0])),
+    ("alone", [sequences[1]], len(sequences[1])),
+    ("that ends with its first token", [prompt + [5]], len(prompt) + 1),
+):
+    shared = states(Prompt(loaded, prompt), batch, length)
+    say(
+        f"a prompt read once gives the states of sequences read whole, {title}",
+        closest(states(Whole(loaded), batch, length), shared) < 1e-5,
+    )
+read_once = Prompt(loaded, prompt)
+say(
+    "as often as it is gone on from",
+    torch.equal(states(read_once, several, 300), states(read_once, several, 300))
+    and read_once.cache.get_seq_length() == len(prompt),
+)
+
+tokens_read: list[int] = []
+counting = loaded.model.base_model.register_forward_pre_hook(
+    lambda _, __, given: tokens_read.append(given["input_ids"].numel()), with_kwargs=True
+)
+counted = Prover(settings, 5)
+counted.prove(loaded, sequences, len(prompt), coefficients, asked, nothing)
+tokens_read.clear()
+counted.prove(loaded, sequences, len(prompt), coefficients, asked, nothing)
+counting.remove()
+say(
+    "the model reads a group's prompt once, and what follows it in batches",
+    tokens_read == [len(prompt), *(5 * (b.length - len(prompt)) for b in plan_batches([len(s) for s in sequences], 5))],
+)
+
+
+def forgetful(self, key_states, value_states, layer_idx, cache_kwargs=None):  # type: ignore[no-untyped-def]
+    """A library that leaves the prompt's keys out of the last layers."""
+    if layer_idx == 0:
+        return remembering(self, key_states, value_states, layer_idx, cache_kwargs)
+    layer = self.layers[layer_idx]
+    shape = (key_states.shape[0], -1, -1, -1)
+    keys, values = torch.zeros_like(layer.keys).expand(shape), layer.values.expand(shape)
+    return torch.cat([keys, key_states], dim=-2), torch.cat([values, value_states], dim=-2)
+
+
+remembering = forward_module._Continued.update
+whole_said: list[str] = []
+wholly: dict[str, Prover] = {}
+forward_module._Continued.update = forgetful
+wholly["come out otherwise"] = Prover(settings, 1, whole_said.append)
+wholly["come out otherwise"].prove(loaded, sequences[:1], len(prompt), coefficients, asked, nothing)
+forward_module._Continued.update = remembering
+loaded.model.config.layer_types = ["full_attention", "sliding_attention"]
+loaded.model.config.sliding_window = 16
+wholly["attend to the whole sequence"] = Prover(settings, 1, whole_said.append)
+wholly["attend to the whole sequence"].prove(loaded, sequences[:1], len(prompt), coefficients, asked, nothing)
+loaded.model.config.layer_types = None
+loaded.model.config.sliding_window = None
+say("prompts of the other models are read once", why_whole(loaded) is None)
+for (why, prover), line in zip(wholly.items(), whole_said, strict=True):
+    say(f"sequences of a model whose states {why} are read whole, and it says so", why in line)
+    unshared, _ = prover.prove(loaded, sequences, len(prompt), coefficients, asked, nothing)
+    say(
+        "which is asked once per model, and gives the same proofs",
+        len(whole_said) == 2 and all(torch.allclose(a.logprobs, b.logprobs, atol=1e-4) for a, b in zip(single, unshared)),
+    )
+
 batched = Prover(settings, 5)
 rows5, used = batched.prove(loaded, sequences, len(prompt), coefficients, asked, nothing)
 say(
@@ -210,11 +289,11 @@ class Crowded(Prover):
     room = 4
     shapes: list[tuple[int, int]] = []
 
-    def _hidden(self, loaded, batch, rows, length):  # type: ignore[no-untyped-def]
+    def _hidden(self, reader, batch, rows, length):  # type: ignore[no-untyped-def]
         if rows > self.room:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
         self.shapes.append((rows, length))
-        return super()._hidden(loaded, batch, rows, length)
+        return super()._hidden(reader, batch, rows, length)
 
 
 said: list[str] = []
@@ -258,7 +337,7 @@ say("and leaves the rows of the next proof as they are", crowded.rows == 4)
 class Hopeless(Prover):
     """A prover on a GPU that has no room at all."""
 
-    def _hidden(self, loaded, batch, rows, length):  # type: ignore[no-untyped-def]
+    def _hidden(self, reader, batch, rows, length):  # type: ignore[no-untyped-def]
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
 

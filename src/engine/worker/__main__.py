@@ -27,6 +27,7 @@ def main() -> None:
     die_with_parent(stdin)
 
     import torch
+    from transformers.utils import logging
 
     from .listen import server
     from .model import pick_attention, pick_device
@@ -35,6 +36,8 @@ def main() -> None:
     from .sample import Sampler
     from .serve import Worker
 
+    # Bars are for terminals: in a log every step of theirs is a line.
+    logging.disable_progress_bar()
     if settings["threads"] > 0:
         torch.set_num_threads(settings["threads"])
     try:

@@ -5,6 +5,9 @@ Shape and exactness. The same rows in a forward of the same shape give the same 
 is without influence. So the shape is part of the proof. What else is in the batch is not: a row of a matrix product is
 summed in an order that depends on the shape alone, and attention never looks at another sequence.
 
+The prompt, which all sequences of a group begin with, is read once, in a forward of its own length (forward.py): its
+states depend on nothing else. What is said of shapes here is said of the forward over what follows it.
+
 With rows = 1, the default on CPUs, every sequence has a forward of its own length, and a replay is exact without knowing
 anything else. With more rows a group's sequences are sorted by length and proved in batches (plan_batches): each batch has
 exactly `rows` rows, short ones being filled up by repetition, and is padded to its own longest sequence and one token
@@ -30,6 +33,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .forward import Prompt, Whole, why_whole
 from .model import Loaded
 from .refusal import Refusal
 from .sample import Sampling, penalised
@@ -101,6 +105,8 @@ class Prover:
         #: Of the next proof; only ever becomes less.
         self.rows = rows
         self.say = say
+        #: The model that was looked at last, and whether its prompts are read once.
+        self._looked: tuple[Loaded, bool] | None = None
 
     def prove(
         self,
@@ -116,10 +122,11 @@ class Prover:
 
         def attempt(rows: int) -> list[Proof]:
             proofs: dict[int, Proof] = {}
+            reader = self._reader(loaded, sequences[0][:prompt_length])
             for batch in plan_batches(lengths, rows):
                 checkpoint()
                 members = [sequences[index] for index in batch.members]
-                made = self._batch(loaded, members, rows, batch.length, prompt_length, coefficients, sampling)
+                made = self._batch(loaded, reader, members, rows, batch.length, prompt_length, coefficients, sampling)
                 proofs.update(zip(batch.members, made, strict=True))
             return [proofs[index] for index in range(len(sequences))]
 
@@ -141,7 +148,8 @@ class Prover:
 
         def attempt(rows: int) -> list[Proof]:
             batch = next(batch for batch in plan_batches(lengths, rows) if at in batch.members)
-            return self._batch(loaded, [sequence], rows, batch.length, prompt_length, coefficients, sampling)
+            reader = self._reader(loaded, sequence[:prompt_length])
+            return self._batch(loaded, reader, [sequence], rows, batch.length, prompt_length, coefficients, sampling)
 
         if place is None:
             return self._fitting(loaded, len(sequence), attempt)[0][0]
@@ -173,10 +181,20 @@ class Prover:
             if loaded.device.type == "cuda":
                 torch.cuda.empty_cache()
 
+    def _reader(self, loaded: Loaded, prompt: list[int]) -> Prompt | Whole:
+        """What reads sequences that begin with the prompt."""
+        if self._looked is None or self._looked[0] is not loaded:
+            why = why_whole(loaded)
+            if why is not None:
+                self.say(f"{loaded.facts.model_name}: every sequence is read whole, prompt and all: {why}")
+            self._looked = (loaded, why is None)
+        return Prompt(loaded, prompt) if self._looked[1] else Whole(loaded)
+
     @torch.inference_mode()
     def _batch(
         self,
         loaded: Loaded,
+        reader: Prompt | Whole,
         batch: list[list[int]],
         rows: int,
         length: int,
@@ -184,25 +202,16 @@ class Prover:
         coefficients: list[int],
         sampling: Sampling,
     ) -> list[Proof]:
-        hidden = self._hidden(loaded, batch, rows, length)
+        hidden = self._hidden(reader, batch, rows, length)
         weights = torch.tensor(coefficients, device=hidden.device)
         return [
             self._proof(loaded, hidden[row, : len(sequence)], sequence, prompt_length, weights, sampling)
             for row, sequence in enumerate(batch)
         ]
 
-    def _hidden(self, loaded: Loaded, batch: list[list[int]], rows: int, length: int) -> Tensor:
+    def _hidden(self, reader: Prompt | Whole, batch: list[list[int]], rows: int, length: int) -> Tensor:
         """Last hidden states [rows, length, d] after the final norm."""
-        filled = batch + [batch[-1]] * (rows - len(batch))
-        ids = torch.full((len(filled), length), loaded.pad_token_id, dtype=torch.long)
-        mask = torch.zeros((len(filled), length), dtype=torch.long)
-        for row, sequence in enumerate(filled):
-            ids[row, : len(sequence)] = torch.tensor(sequence)
-            mask[row, : len(sequence)] = 1
-        base = loaded.model.base_model
-        out = base(input_ids=ids.to(loaded.device), attention_mask=mask.to(loaded.device), use_cache=False)
-        hidden: Tensor = out.last_hidden_state
-        return hidden
+        return reader.states_of(batch + [batch[-1]] * (rows - len(batch)), length)
 
     def _proof(
         self,

@@ -1,0 +1,112 @@
+"""Last hidden states of sequences that begin with the same prompt, which is read once for all of them.
+
+Sixteen completions of one prompt of 300 tokens have 4,500 tokens of prompt in them; read once, it costs 300. What follows
+attends to the prompt's keys and values as it would have attended to those of its own row, so the states are the same but
+for rounding: a causal model's states at a prompt do not depend on what comes after it.
+
+Whether a model's forward can go on from a prompt is found by trying: the same few sequences both ways, for every model
+that is loaded. One that cannot (or a library that does it wrong) reads every sequence whole, and says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from .model import Loaded
+
+#: Of the trial: a prompt, and two sequences that go on differently far, so that one of them is padded.
+TRIAL_PROMPT, TRIAL_LENGTHS = 40, (64, 57)
+#: Least cosine between the states of the two ways. Rounding in bfloat16 leaves more than 0.999; keys or values of another
+#: position, or a mask off by one, less than 0.9 somewhere.
+LEAST_COSINE = 0.99
+
+
+class _Continued(DynamicCache):  # type: ignore[misc]
+    """Keys and values of a prompt, read by sequences that go on from it; theirs are used and not kept."""
+
+    def __init__(self, prompt: DynamicCache) -> None:
+        super().__init__()
+        self.layers = prompt.layers
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, cache_kwargs: dict[str, Any] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        layer = self.layers[layer_idx]
+        shape = (key_states.shape[0], -1, -1, -1)
+        keys, values = layer.keys.expand(shape), layer.values.expand(shape)
+        return torch.cat([keys, key_states], dim=-2), torch.cat([values, value_states], dim=-2)
+
+
+class Prompt:
+    """A prompt that was read by a model. Its states depend on the prompt alone, whatever goes on from it."""
+
+    @torch.inference_mode()
+    def __init__(self, loaded: Loaded, prompt: list[int]) -> None:
+        self.loaded = loaded
+        self.length = len(prompt)
+        self.cache = DynamicCache(config=loaded.model.config)
+        ids = torch.tensor([prompt], device=loaded.device)
+        out = loaded.model.base_model(input_ids=ids, past_key_values=self.cache, use_cache=True)
+        #: [1, prompt, d]
+        self.states: Tensor = out.last_hidden_state
+
+    def states_of(self, batch: list[list[int]], length: int) -> Tensor:
+        """Last hidden states [rows, length, d] of sequences that begin with the prompt, padded to `length` tokens."""
+        ids, mask = _padded(self.loaded, batch, length)
+        out = self.loaded.model.base_model(
+            input_ids=ids[:, self.length :],
+            attention_mask=mask,
+            past_key_values=_Continued(self.cache),
+            use_cache=True,
+        )
+        rest: Tensor = out.last_hidden_state
+        return torch.cat([self.states.expand(len(batch), -1, -1), rest], dim=1)
+
+
+class Whole:
+    """Reads every sequence whole."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+
+    def states_of(self, batch: list[list[int]], length: int) -> Tensor:
+        """Last hidden states [rows, length, d] after the final norm, of sequences padded to `length` tokens."""
+        ids, mask = _padded(self.loaded, batch, length)
+        out = self.loaded.model.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
+        states: Tensor = out.last_hidden_state
+        return states
+
+
+def _padded(loaded: Loaded, batch: list[list[int]], length: int) -> tuple[Tensor, Tensor]:
+    """Ids and mask, [rows, length] each, padded on the right."""
+    ids = torch.full((len(batch), length), loaded.pad_token_id, dtype=torch.long)
+    mask = torch.zeros((len(batch), length), dtype=torch.long)
+    for row, sequence in enumerate(batch):
+        ids[row, : len(sequence)] = torch.tensor(sequence)
+        mask[row, : len(sequence)] = 1
+    return ids.to(loaded.device), mask.to(loaded.device)
+
+
+@torch.inference_mode()
+def why_whole(loaded: Loaded) -> str | None:
+    """Why this model's prompts cannot be read once for many sequences; None when they can."""
+    layers = DynamicCache(config=loaded.model.config).layers
+    if any(type(layer) is not DynamicLayer for layer in layers):
+        return "not all of its layers attend to the whole sequence"
+    vocabulary = loaded.facts.vocab_size
+    tokens = [[(11 + 7_919 * position + 104_729 * row) % vocabulary for position in range(100)] for row in range(2)]
+    prompt = tokens[0][:TRIAL_PROMPT]
+    batch = [prompt + tokens[row][TRIAL_PROMPT:length] for row, length in enumerate(TRIAL_LENGTHS)]
+    length = max(TRIAL_LENGTHS) + 1
+    whole = Whole(loaded).states_of(batch, length)
+    shared = Prompt(loaded, prompt).states_of(batch, length)
+    for row, end in enumerate(TRIAL_LENGTHS):
+        cosine = torch.cosine_similarity(whole[row, :end].double(), shared[row, :end].double(), dim=-1)
+        if not bool((cosine > LEAST_COSINE).all()):
+            return f"the states of a sequence come out otherwise (cosine {float(cosine.min()):.3f})"
+    return None
