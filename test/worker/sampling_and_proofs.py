@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
+import weakref
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -191,6 +193,12 @@ for title, batch, length in (
         closest(states(Whole(loaded), batch, length), shared) < 1e-5,
     )
 read_once = Prompt(loaded, prompt)
+once_proved = Prover(settings, 1)
+other = replace(loaded)
+gone = weakref.ref(other)
+once_proved.prove(other, sequences[:1], len(prompt), coefficients, asked, nothing)
+del other
+say("a prover keeps no model alive that others are to be loaded for", gone() is None)
 say(
     "as often as it is gone on from",
     torch.equal(states(read_once, several, 300), states(read_once, several, 300))
@@ -235,13 +243,17 @@ wholly["attend to the whole sequence"] = Prover(settings, 1, whole_said.append)
 wholly["attend to the whole sequence"].prove(loaded, sequences[:1], len(prompt), coefficients, asked, nothing)
 loaded.model.config.layer_types = None
 loaded.model.config.sliding_window = None
+loaded.model.base_model.rotary_emb.rope_type = "dynamic"
+wholly["depend on how long"] = Prover(settings, 1, whole_said.append)
+wholly["depend on how long"].prove(loaded, sequences[:1], len(prompt), coefficients, asked, nothing)
+loaded.model.base_model.rotary_emb.rope_type = "default"
 say("prompts of the other models are read once", why_whole(loaded) is None)
 for (why, prover), line in zip(wholly.items(), whole_said, strict=True):
     say(f"sequences of a model whose states {why} are read whole, and it says so", why in line)
     unshared, _ = prover.prove(loaded, sequences, len(prompt), coefficients, asked, nothing)
     say(
         "which is asked once per model, and gives the same proofs",
-        len(whole_said) == 2 and all(torch.allclose(a.logprobs, b.logprobs, atol=1e-4) for a, b in zip(single, unshared)),
+        len(whole_said) == len(wholly) and all(torch.allclose(a.logprobs, b.logprobs, atol=1e-4) for a, b in zip(single, unshared)),
     )
 
 batched = Prover(settings, 5)

@@ -98,6 +98,9 @@ def why_whole(loaded: Loaded) -> str | None:
     layers = DynamicCache(config=loaded.model.config).layers
     if any(type(layer) is not DynamicLayer for layer in layers):
         return "not all of its layers attend to the whole sequence"
+    rope_types = {str(getattr(module, "rope_type", "")) for module in loaded.model.modules()}
+    if any("dynamic" in kind or kind == "longrope" for kind in rope_types):
+        return "its rotary frequencies depend on how long a sequence is"
     vocabulary = loaded.facts.vocab_size
     tokens = [[(11 + 7_919 * position + 104_729 * row) % vocabulary for position in range(100)] for row in range(2)]
     prompt = tokens[0][:TRIAL_PROMPT]

@@ -26,6 +26,7 @@ that one, before the others are done in vain.
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -105,8 +106,9 @@ class Prover:
         #: Of the next proof; only ever becomes less.
         self.rows = rows
         self.say = say
-        #: The model that was looked at last, and whether its prompts are read once.
-        self._looked: tuple[Loaded, bool] | None = None
+        #: The model that was looked at last, and whether its prompts are read once. Weak: other weights are only loaded
+        #: when these are gone.
+        self._looked: tuple[weakref.ref[Loaded], bool] | None = None
 
     def prove(
         self,
@@ -183,11 +185,11 @@ class Prover:
 
     def _reader(self, loaded: Loaded, prompt: list[int]) -> Prompt | Whole:
         """What reads sequences that begin with the prompt."""
-        if self._looked is None or self._looked[0] is not loaded:
+        if self._looked is None or self._looked[0]() is not loaded:
             why = why_whole(loaded)
             if why is not None:
                 self.say(f"{loaded.facts.model_name}: every sequence is read whole, prompt and all: {why}")
-            self._looked = (loaded, why is None)
+            self._looked = (weakref.ref(loaded), why is None)
         return Prompt(loaded, prompt) if self._looked[1] else Whole(loaded)
 
     @torch.inference_mode()
