@@ -21,7 +21,7 @@ export function replayFigures(id: string, whose: string, replayed: readonly Repl
     }),
     figure({
       id: `${id}.sketch`,
-      title: `${whose}: in forwards of another shape a sketch is apart, of what is allowed`,
+      title: `${whose}: read whole and alone a sketch is apart, of what is allowed`,
       unit: '%',
       values: worst(({ sketchApart }) => sketchApart),
       goal: ALLOWED,

@@ -9,8 +9,8 @@ export interface Replayed {
   /** Share of the group's sequences whose sketches and log-probabilities were repeated bit for bit, in the shape they were proved in. */
   exact: number
   /**
-   * The same sequences in forwards of their own, without padding, as a validator that batches otherwise sees them: the
-   * largest difference of a sketch and of a sequence's log-probabilities, in parts of what the validator allows.
+   * The same sequences read whole, each in a forward of its own without padding, as a validator that batches otherwise sees
+   * them: the largest difference of a sketch and of a sequence's log-probabilities, in parts of what the validator allows.
    */
   sketchApart: number
   logprobApart: number
@@ -21,7 +21,7 @@ const never = new AbortController().signal
 const same = (a: ArrayLike<number>, b: ArrayLike<number>): boolean =>
   a.length === b.length && Array.from(a).every((value, i) => Object.is(value, b[i]))
 
-/** Replays every sequence of a group, once in the shape it was proved in and once in one of its own. */
+/** Replays every sequence of a group, once as it was proved and once read whole, by itself. */
 export async function replay(verify: Verify, request: GroupRequest, group: GroupReply): Promise<Replayed> {
   const { promptIds } = request
   const { completions, proofRows: rows } = group
@@ -34,7 +34,7 @@ export async function replay(verify: Verify, request: GroupRequest, group: Group
     const sequence = { ...request, tokens, promptLength: promptIds.length }
     const again = await verify({ ...sequence, group: { lengths, at, rows } }, never)
     if (same(again.sketches, sketches) && same(again.logprobs, logprobs)) exact++
-    const alone = await verify({ ...sequence, group: { lengths: [tokens.length], at: 0, rows: 1 } }, never)
+    const alone = await verify({ ...sequence, whole: true }, never)
     for (const [position, sketch] of sketches.entries()) {
       const distance = sketchDistance(sketch, alone.sketches[position]!)
       sketchApart = Math.max(sketchApart, distance / sketchTolerance(GRAIL_V5, position))

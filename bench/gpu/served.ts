@@ -117,14 +117,17 @@ async function keepFull(
   return { done, untilMs }
 }
 
-/** Tokens per second of the groups that ended while the server was full, from the first one's end to the last one's. */
-function rateOf({ done, untilMs }: Full): number {
+/**
+ * Tokens per second of the groups that ended while the server was full, from the moment on by which as many have ended as
+ * are open at once: those that were begun together, on an empty server, may end together.
+ */
+function rateOf({ done, untilMs }: Full, groups: number): number {
   const inside = done.filter(({ endedMs }) => endedMs <= untilMs)
-  const [first] = inside
+  const from = inside[groups - 1]
   const last = inside.at(-1)
-  if (!first || !last || last === first) throw new Error('no two groups ended in the time measured: give it more')
-  const tokens = inside.slice(1).reduce((sum, group) => sum + group.tokens, 0)
-  return (tokens / (last.endedMs - first.endedMs)) * 1_000
+  if (!from || !last || last === from) throw new Error(`not more than ${groups} groups ended in the time measured`)
+  const tokens = inside.slice(groups).reduce((sum, group) => sum + group.tokens, 0)
+  return (tokens / (last.endedMs - from.endedMs)) * 1_000
 }
 
 /** The server by itself, with `groups` at once: tokens per second. */
@@ -150,7 +153,7 @@ async function rateAlone(
         return { tokens: samples.reduce((sum, { ids }) => sum + ids.length, 0) }
       },
     )
-    return rateOf(made)
+    return rateOf(made, groups)
   } finally {
     address.agent.destroy()
   }
@@ -213,7 +216,7 @@ export async function measureServed(of: ServedRun): Promise<Served> {
         idleShare = 1 - (busyMs - before.busyMs) / (ofMs - before.ofMs)
       },
     )
-    const tokensPerSecond = rateOf(full)
+    const tokensPerSecond = rateOf(full, limit)
     const tokensPerSecondAlone = await rateAlone(of, dialect, `http://127.0.0.1:${port}`, limit)
     say(`${tokensPerSecond.toFixed(0)} tokens/s with proofs, ${tokensPerSecondAlone.toFixed(0)} without`)
     const replayed: Replayed[] = []

@@ -1,5 +1,7 @@
 import type { GenerationParams } from '../checkpoint/metadata.js'
+import { logprobVerdict } from '../protocol/logprob-check.js'
 import type { Profile } from '../protocol/profile.js'
+import { sketchDistance, sketchTolerance } from '../protocol/tolerance.js'
 import type { Engine, GroupReply } from './engine.js'
 import { EngineError } from './engine.js'
 
@@ -32,8 +34,9 @@ function difference(a: ArrayLike<number>, b: ArrayLike<number>): number {
 /**
  * One group, generated, proved, and every sequence of it replayed: the sketches must be exactly equal, position by
  * position, and so must the log-probabilities. The validator's own tolerance would let unrelated sketches pass, so
- * nothing else tells a broken prover (one-covenant/grail grail/protocol/grail_verifier.py:300-346, 54d6342). To be asked before claims open and
- * after every change of weights.
+ * nothing else tells a broken prover (one-covenant/grail grail/protocol/grail_verifier.py:300-346, 54d6342). Two of them are also read
+ * whole, as a validator may read them, and must be what it accepts: a prover that repeats the same error is found by their
+ * log-probabilities. To be asked before claims open and after every change of weights.
  *
  * The group is no protocol group: max_tokens may be shortened, and nobody may stage it.
  * @throws the signal's reason, and whatever is no EngineError
@@ -69,6 +72,26 @@ export async function canary(engine: Engine, options: CanaryOptions, signal: Abo
         return {
           ok: false,
           reason: `the log-probability of completion ${i}, token ${step}, is ${logprobs[step]} and ${replay.logprobs[step]} when replayed`,
+        }
+    }
+    // The first and the last: whatever an engine does to prove a group sooner, it does to all of it.
+    for (const i of new Set([0, group.completions.length - 1])) {
+      const { completionIds, sketches, logprobs } = group.completions[i]!
+      const tokens = Int32Array.from([...promptIds, ...completionIds])
+      const read = await engine.verify({ ...common, tokens, promptLength: promptIds.length, whole: true }, signal)
+      const far = sketches.findIndex(
+        (sketch, at) => !(sketchDistance(sketch, read.sketches[at]!) <= sketchTolerance(profile, at)),
+      )
+      if (far >= 0)
+        return {
+          ok: false,
+          reason: `the sketch of completion ${i}, position ${far} of ${tokens.length}, is ${sketches[far]} and ${read.sketches[far]} when the sequence is read whole: further apart than a validator allows`,
+        }
+      const { valid, measure, limit } = logprobVerdict(profile, read.logprobs, logprobs)
+      if (!valid)
+        return {
+          ok: false,
+          reason: `the log-probabilities of completion ${i} are off by ${measure.toFixed(3)} when the sequence is read whole, and a validator allows ${limit}`,
         }
     }
     return { ok: true, group }

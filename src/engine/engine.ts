@@ -43,6 +43,11 @@ export interface VerifyRequest {
    * sequences at once are exact only when told it; others ignore it.
    */
   group?: { lengths: readonly number[]; at: number; rows: number }
+  /**
+   * In one forward over prompt and completion, as a validator may read it, whatever this engine does for its proofs. Engines
+   * that prove so anyway ignore it. Not together with `group`.
+   */
+  whole?: boolean
 }
 
 export interface VerifyReply {

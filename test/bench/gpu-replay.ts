@@ -26,31 +26,30 @@ const group = {
   proofRows: 16,
 } as never as GroupReply
 
-/** Answers what the group says, with `change` made where the sequence has a forward of its own, or where it has not. */
+/** Answers what the group says, with `change` made where it is read whole, or where it is not. */
 function verifier(
-  where: 'own shape' | 'same shape' | 'nowhere',
+  where: 'read whole' | 'same shape' | 'nowhere',
   change: { sketch?: number; logprob?: number },
 ): Verify {
-  return async ({ tokens, group: place }) => {
+  return async ({ tokens, group: place, whole }) => {
     const { sketches, logprobs } = group.completions[tokens.length === 4 ? 0 : 1]!
-    const isOwn = place!.rows === 1
-    if (!isOwn) t.same(place, { lengths: [4, 3], at: tokens.length === 4 ? 0 : 1, rows: 16 })
-    else t.same(place, { lengths: [tokens.length], at: 0, rows: 1 })
-    const changed = where === (isOwn ? 'own shape' : 'same shape') && tokens.length === 4
+    if (whole) t.equal(place, undefined)
+    else t.same(place, { lengths: [4, 3], at: tokens.length === 4 ? 0 : 1, rows: 16 })
+    const changed = where === (whole ? 'read whole' : 'same shape') && tokens.length === 4
     const sketch = (value: number, at: number) => (changed && at === 0 ? (change.sketch ?? value) : value)
     const logprob = (value: number) => (changed ? value + (change.logprob ?? 0) : value)
     return { sketches: sketches.map(sketch), logprobs: logprobs.map(logprob), eosProbability: 1, distribution }
   }
 }
 
-t.test('a group is replayed in its own shape, which has to be exact, and in another one, which may differ', async t => {
+t.test('a group is replayed as it was proved, which has to be exact, and read whole, which may differ', async t => {
   const close = Math.expm1(0.05) / 0.1
   const cases: [title: string, verify: Verify, exact: number, sketchApart: number, logprobApart: number][] = [
     ['nothing differs', verifier('nowhere', {}), 1, 0, 0],
-    ['one sequence of two, in its own shape', verifier('same shape', { sketch: 1 }), 0.5, 0, 0],
-    ['a sketch in another shape, of 6,000 allowed', verifier('own shape', { sketch: 600 }), 1, 0.1, 0],
-    ['the shorter way around', verifier('own shape', { sketch: PRIME_Q - 300 }), 1, 0.05, 0],
-    ['log-probabilities, of 10 % allowed', verifier('own shape', { logprob: 0.05 }), 1, 0, close],
+    ['one sequence of two, as it was proved', verifier('same shape', { sketch: 1 }), 0.5, 0, 0],
+    ['a sketch read whole, of 6,000 allowed', verifier('read whole', { sketch: 600 }), 1, 0.1, 0],
+    ['the shorter way around', verifier('read whole', { sketch: PRIME_Q - 300 }), 1, 0.05, 0],
+    ['log-probabilities, of 10 % allowed', verifier('read whole', { logprob: 0.05 }), 1, 0, close],
   ]
   for (const [title, verify, exact, sketchApart, logprobApart] of cases) {
     const found = await replay(verify, request, group)

@@ -246,16 +246,20 @@ await t.test('several sequences per forward', { skip: workerPythonAbsent }, asyn
       `replay ${i} is exact`,
     )
   }
-  const rows = new Set<number | undefined>()
+  const rows = new Set<number | 'whole' | undefined>()
   const watched: Engine = {
     ...engine,
     verify(request, signal) {
-      rows.add(request.group?.rows)
+      rows.add(request.whole ? 'whole' : request.group?.rows)
       return engine.verify(request, signal)
     },
   }
   t.match(await canary(watched, { ...ask(), profile: GRAIL_V5 }, never), { ok: true }, 'the canary sings')
-  t.same([...rows], [6], '… asking for each replay in the shape of the proof')
+  t.same(
+    [...rows],
+    [6, 'whole'],
+    '… asking for each replay in the shape of the proof, and then as a validator reads it',
+  )
 })
 
 await t.test('a worker that cannot start', async t => {

@@ -12,6 +12,6 @@ await t.test('sampling and proofs of the worker', { skip: workerPythonAbsent }, 
   const checkpoint = join(folder, 'tiny')
   await runWorkerPython('tiny_checkpoint.py', checkpoint, '5', 'whole')
   const verdicts = JSON.parse(await runWorkerPython('sampling_and_proofs.py', checkpoint)) as Record<string, boolean>
-  t.equal(Object.keys(verdicts).length, 57, 'every question was asked')
+  t.equal(Object.keys(verdicts).length, 62, 'every question was asked')
   for (const [name, verdict] of Object.entries(verdicts)) t.ok(verdict, name)
 })

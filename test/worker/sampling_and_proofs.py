@@ -170,7 +170,17 @@ say("equally long ones keep their order", plan_batches([7, 9, 7, 7], 2) == [Batc
 say("a sequence alone is not padded", plan_batches([7, 9], 1) == [Batch([1], 9), Batch([0], 7)])
 
 
+def same(a: Proof, b: Proof) -> bool:
+    return torch.equal(a.sketches, b.sketches) and torch.equal(a.logprobs, b.logprobs) and a.dist == b.dist
+
+
 # --- the prompt, read once
+@torch.inference_mode()
+def plainly(batch: list[list[int]]) -> torch.Tensor:
+    """States of each sequence by itself, with nothing but its ids."""
+    return torch.cat([loaded.model.base_model(torch.tensor([ids])).last_hidden_state[0] for ids in batch])
+
+
 def states(reader: Prompt | Whole, batch: list[list[int]], length: int) -> torch.Tensor:
     with torch.inference_mode():
         return torch.cat([row[: len(sequence)] for row, sequence in zip(reader.states_of(batch, length), batch)])
@@ -190,7 +200,7 @@ for title, batch, length in (
     shared = states(Prompt(loaded, prompt), batch, length)
     say(
         f"a prompt read once gives the states of sequences read whole, {title}",
-        closest(states(Whole(loaded), batch, length), shared) < 1e-5,
+        closest(plainly(batch), shared) < 1e-5 and closest(plainly(batch), states(Whole(loaded), batch, length)) < 1e-5,
     )
 read_once = Prompt(loaded, prompt)
 once_proved = Prover(settings, 1)
@@ -230,17 +240,39 @@ def forgetful(self, key_states, value_states, layer_idx, cache_kwargs=None):  # 
     return torch.cat([keys, key_states], dim=-2), torch.cat([values, value_states], dim=-2)
 
 
+def forgetful_of_one(self, key_states, value_states, layer_idx, cache_kwargs=None):  # type: ignore[no-untyped-def]
+    """One that leaves them out for the second row of a batch."""
+    keys, values = remembering(self, key_states, value_states, layer_idx, cache_kwargs)
+    if len(keys) > 1 and layer_idx > 0:
+        keys[1, :, : self.layers[layer_idx].keys.shape[-2]] = 0
+    return keys, values
+
+
+def unable(self, *_):  # type: ignore[no-untyped-def]
+    raise TypeError("no such state")
+
+
 remembering = forward_module._Continued.update
 whole_said: list[str] = []
 wholly: dict[str, Prover] = {}
-forward_module._Continued.update = forgetful
-wholly["come out otherwise"] = Prover(settings, 1, whole_said.append)
-wholly["come out otherwise"].prove(loaded, sequences[:1], len(prompt), coefficients, asked, nothing)
+for why, update in (
+    ("states come out otherwise", forgetful),
+    ("come out otherwise, by", forgetful_of_one),
+    ("does not go on from a prompt (TypeError: no such state)", unable),
+):
+    forward_module._Continued.update = update
+    wholly[why] = Prover(settings, 1, whole_said.append)
+    wholly[why].prove(loaded, sequences[:1], len(prompt), coefficients, asked, nothing)
 forward_module._Continued.update = remembering
+changing = Prover(settings, 1)
+changing.prove(loaded, sequences[:1], len(prompt), coefficients, asked, nothing)
 loaded.model.config.layer_types = ["full_attention", "sliding_attention"]
 loaded.model.config.sliding_window = 16
 wholly["attend to the whole sequence"] = Prover(settings, 1, whole_said.append)
 wholly["attend to the whole sequence"].prove(loaded, sequences[:1], len(prompt), coefficients, asked, nothing)
+changing.say = (changing_said := []).append
+changing.prove(replace(loaded), sequences[:1], len(prompt), coefficients, asked, nothing)
+say("every model that is loaded is looked at", len(changing_said) == 1)
 loaded.model.config.layer_types = None
 loaded.model.config.sliding_window = None
 loaded.model.base_model.rotary_emb.rope_type = "dynamic"
@@ -249,12 +281,23 @@ wholly["depend on how long"].prove(loaded, sequences[:1], len(prompt), coefficie
 loaded.model.base_model.rotary_emb.rope_type = "default"
 say("prompts of the other models are read once", why_whole(loaded) is None)
 for (why, prover), line in zip(wholly.items(), whole_said, strict=True):
-    say(f"sequences of a model whose states {why} are read whole, and it says so", why in line)
+    say(f"a model is read whole, and it says so: {why}", why in line)
     unshared, _ = prover.prove(loaded, sequences, len(prompt), coefficients, asked, nothing)
     say(
         "which is asked once per model, and gives the same proofs",
         len(whole_said) == len(wholly) and all(torch.allclose(a.logprobs, b.logprobs, atol=1e-4) for a, b in zip(single, unshared)),
     )
+
+read_whole = wholly["attend to the whole sequence"].prove(loaded, sequences[:2], len(prompt), coefficients, asked, nothing)[0]
+for at in range(2):
+    again = Prover(settings, 5).replay(loaded, sequences[at], len(prompt), coefficients, asked, whole=True)
+    say("a sequence is read whole for a replay when that is asked for", same(again, read_whole[at]))
+one_token = [[*prompt, 5], *sequences[:2]]
+for rows in (1, 4):
+    short, used = Prover(settings, rows).prove(loaded, one_token, len(prompt), coefficients, asked, nothing)
+    place = Place([len(s) for s in one_token], 0, used)
+    again = Prover(settings, rows).replay(loaded, one_token[0], len(prompt), coefficients, asked, place)
+    say("a completion of one token is replayed exactly, too", same(again, short[0]))
 
 batched = Prover(settings, 5)
 rows5, used = batched.prove(loaded, sequences, len(prompt), coefficients, asked, nothing)
@@ -271,8 +314,6 @@ say(
 say("a group's proofs say how many rows they were made with", used == 5)
 
 
-def same(a: Proof, b: Proof) -> bool:
-    return torch.equal(a.sketches, b.sketches) and torch.equal(a.logprobs, b.logprobs) and a.dist == b.dist
 
 
 # All of them: the longest, which needs no padding, the ones at the border of two batches, and those of a batch filled up.

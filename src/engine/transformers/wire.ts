@@ -118,6 +118,7 @@ export function verifyBody(request: VerifyRequest): Record<string, unknown> {
     group_lengths: raw(Int32Array.from(request.group?.lengths ?? [])),
     group_at: request.group?.at ?? 0,
     group_rows: request.group?.rows ?? 0,
+    whole: request.whole ?? false,
   }
 }
 

@@ -142,11 +142,19 @@ class Prover:
         coefficients: list[int],
         sampling: Sampling,
         place: Place | None = None,
+        whole: bool = False,
     ) -> Proof:
-        """One sequence again, in a batch of the shape it was proved in; without a place, as a group of its own."""
+        """One sequence again, in a batch of the shape it was proved in; without a place, as a group of its own.
+
+        whole: in one forward over prompt and completion, as a validator may read it. That need not give the same bits.
+        """
         lengths, at = (place.lengths, place.at) if place else ([len(sequence)], 0)
         if not 0 <= at < len(lengths) or lengths[at] != len(sequence):
             raise Refusal(f"a sequence of {len(sequence)} tokens is not number {at} of a group of {lengths}", "never")
+
+        if whole:
+            reader, length = Whole(loaded), len(sequence)
+            return self._batch(loaded, reader, [sequence], 1, length, prompt_length, coefficients, sampling)[0]
 
         def attempt(rows: int) -> list[Proof]:
             batch = next(batch for batch in plan_batches(lengths, rows) if at in batch.members)

@@ -181,6 +181,7 @@ class Worker:
                 _ints(request["coefficients"], "<i1"),
                 Sampling(**request["generation_params"]),
                 Place(lengths, request["group_at"], request["group_rows"]) if lengths else None,
+                request["whole"],
             )
             return proof.wire()
 
