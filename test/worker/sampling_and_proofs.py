@@ -15,7 +15,7 @@ import torch
 
 import worker.forward as forward_module
 import worker.sample as sample_module
-from worker.forward import Prompt, Whole, why_whole
+from worker.forward import Prompt, Whole, padded, why_whole
 from worker.model import is_spread, load, pick_attention, pick_device
 from worker.prove import Batch, Place, Proof, ProofSettings, Prover, plan_batches
 from worker.refusal import Refusal
@@ -183,7 +183,7 @@ def plainly(batch: list[list[int]]) -> torch.Tensor:
 
 def states(reader: Prompt | Whole, batch: list[list[int]], length: int) -> torch.Tensor:
     with torch.inference_mode():
-        return torch.cat([row[: len(sequence)] for row, sequence in zip(reader.states_of(batch, length), batch)])
+        return torch.cat([row[: len(sequence)] for row, sequence in zip(reader.states_of(padded(loaded, batch, length)), batch)])
 
 
 def closest(whole: torch.Tensor, shared: torch.Tensor) -> float:
@@ -342,11 +342,11 @@ class Crowded(Prover):
     room = 4
     shapes: list[tuple[int, int]] = []
 
-    def _hidden(self, reader, batch, rows, length):  # type: ignore[no-untyped-def]
-        if rows > self.room:
+    def _hidden(self, reader, batch):  # type: ignore[no-untyped-def]
+        if len(batch.ids) > self.room:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        self.shapes.append((rows, length))
-        return super()._hidden(reader, batch, rows, length)
+        self.shapes.append(tuple(batch.ids.shape))
+        return super()._hidden(reader, batch)
 
 
 said: list[str] = []
@@ -390,7 +390,7 @@ say("and leaves the rows of the next proof as they are", crowded.rows == 4)
 class Hopeless(Prover):
     """A prover on a GPU that has no room at all."""
 
-    def _hidden(self, reader, batch, rows, length):  # type: ignore[no-untyped-def]
+    def _hidden(self, reader, batch):  # type: ignore[no-untyped-def]
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
 

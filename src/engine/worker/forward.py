@@ -11,6 +11,7 @@ long as a window's are compared by the canary, with what a validator sees (canar
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,6 +28,25 @@ TRIAL_PROMPT, TRIAL_LENGTHS = 40, (64, 57)
 #: in the last layer, 0.012 with positions off by one.
 ROUNDING = 0.001
 MARGIN = 3.0
+
+
+@dataclass(frozen=True)
+class Padded:
+    """Sequences of one batch, filled up on the right, on the model's device."""
+
+    #: int64[rows, length]
+    ids: Tensor
+    #: int64[rows, length]: 1 where there is a token.
+    mask: Tensor
+
+
+def padded(loaded: Loaded, batch: list[list[int]], length: int) -> Padded:
+    ids = torch.full((len(batch), length), loaded.pad_token_id, dtype=torch.long)
+    mask = torch.zeros((len(batch), length), dtype=torch.long)
+    for row, sequence in enumerate(batch):
+        ids[row, : len(sequence)] = torch.tensor(sequence)
+        mask[row, : len(sequence)] = 1
+    return Padded(ids.to(loaded.device), mask.to(loaded.device))
 
 
 class _Continued(DynamicCache):  # type: ignore[misc]
@@ -58,20 +78,20 @@ class Prompt:
         #: [1, prompt, d]
         self.states: Tensor = out.last_hidden_state
 
-    def states_of(self, batch: list[list[int]], length: int) -> Tensor:
-        """Last hidden states [rows, length, d] of sequences that begin with the prompt, padded to `length` tokens."""
-        ids, mask = _padded(self.loaded, batch, length)
+    def states_of(self, batch: Padded) -> Tensor:
+        """Last hidden states [rows, length, d] of sequences that begin with the prompt."""
         # One token more than a completion of one: FlashAttention takes another kernel where no sequence has more than one
         # query, and a replay of the short one would take it alone. No state looks at what comes after it.
+        mask = batch.mask.clone()
         mask[:, : self.length + 2] = 1
         out = self.loaded.model.base_model(
-            input_ids=ids[:, self.length :],
+            input_ids=batch.ids[:, self.length :],
             attention_mask=mask,
             past_key_values=_Continued(self.cache),
             use_cache=True,
         )
         rest: Tensor = out.last_hidden_state
-        return torch.cat([self.states.expand(len(batch), -1, -1), rest], dim=1)
+        return torch.cat([self.states.expand(len(mask), -1, -1), rest], dim=1)
 
 
 class Whole:
@@ -80,22 +100,11 @@ class Whole:
     def __init__(self, loaded: Loaded) -> None:
         self.loaded = loaded
 
-    def states_of(self, batch: list[list[int]], length: int) -> Tensor:
-        """Last hidden states [rows, length, d] after the final norm, of sequences padded to `length` tokens."""
-        ids, mask = _padded(self.loaded, batch, length)
-        out = self.loaded.model.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
+    def states_of(self, batch: Padded) -> Tensor:
+        """Last hidden states [rows, length, d] after the final norm."""
+        out = self.loaded.model.base_model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False)
         states: Tensor = out.last_hidden_state
         return states
-
-
-def _padded(loaded: Loaded, batch: list[list[int]], length: int) -> tuple[Tensor, Tensor]:
-    """Ids and mask, [rows, length] each, padded on the right."""
-    ids = torch.full((len(batch), length), loaded.pad_token_id, dtype=torch.long)
-    mask = torch.zeros((len(batch), length), dtype=torch.long)
-    for row, sequence in enumerate(batch):
-        ids[row, : len(sequence)] = torch.tensor(sequence)
-        mask[row, : len(sequence)] = 1
-    return ids.to(loaded.device), mask.to(loaded.device)
 
 
 def why_whole(loaded: Loaded) -> str | None:
@@ -123,12 +132,13 @@ def _apart(loaded: Loaded) -> str | None:
     batch = [prompt + tokens[row][TRIAL_PROMPT:length] for row, length in enumerate(TRIAL_LENGTHS)]
     length = max(TRIAL_LENGTHS) + 1
     whole, shared = Whole(loaded), Prompt(loaded, prompt)
-    alone = [whole.states_of([sequence], len(sequence))[0] for sequence in batch]
-    in_batch = whole.states_of(batch, length)
+    both, each = padded(loaded, batch, length), [padded(loaded, [sequence], len(sequence)) for sequence in batch]
+    alone = [whole.states_of(one)[0] for one in each]
+    in_batch = whole.states_of(both)
     allowed = max(ROUNDING, MARGIN * max(_far(alone[row], in_batch[row]) for row in range(len(batch))))
-    shared_in_batch = shared.states_of(batch, length)
-    for row, sequence in enumerate(batch):
-        ways = (shared_in_batch[row], shared.states_of([sequence], len(sequence))[0])
+    shared_in_batch = shared.states_of(both)
+    for row, one in enumerate(each):
+        ways = (shared_in_batch[row], shared.states_of(one)[0])
         # A distance that is no number is none that is small enough.
         if not all(_far(alone[row], states) <= allowed for states in ways):
             return f"states come out otherwise, by {max(_far(alone[row], states) for states in ways):.4f}"

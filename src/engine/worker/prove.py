@@ -34,7 +34,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .forward import Prompt, Whole, why_whole
+from .forward import Padded, Prompt, Whole, padded, why_whole
 from .model import Loaded
 from .refusal import Refusal
 from .sample import Sampling, penalised
@@ -64,6 +64,17 @@ class Proof:
             "p_eos": self.p_eos,
             "dist": self.dist,
         }
+
+
+@dataclass(frozen=True)
+class _Computed:
+    """A proof's numbers where they were computed."""
+
+    sketches: Tensor
+    logprobs: Tensor
+    p_eos: Tensor
+    #: float64[c], probabilities of the chosen tokens after penalty and temperature.
+    chosen: Tensor
 
 
 @dataclass(frozen=True)
@@ -212,60 +223,74 @@ class Prover:
         coefficients: list[int],
         sampling: Sampling,
     ) -> list[Proof]:
-        hidden = self._hidden(reader, batch, rows, length)
-        weights = torch.tensor(coefficients, device=hidden.device)
-        return [
-            self._proof(loaded, hidden[row, : len(sequence)], sequence, prompt_length, weights, sampling)
+        # Everything goes to the GPU before, and comes back after: each copy in between would wait for all that was begun.
+        given = padded(loaded, batch + [batch[-1]] * (rows - len(batch)), length)
+        weights = torch.tensor(coefficients, device=loaded.device)
+        hidden = self._hidden(reader, given)
+        # Of a model that is spread over several GPUs the last layer need not be where its first one is.
+        ids, weights = given.ids.to(hidden.device), weights.to(hidden.device)
+        computed = [
+            self._compute(
+                loaded, hidden[row, : len(sequence)], ids[row, : len(sequence)], prompt_length, weights, sampling
+            )
             for row, sequence in enumerate(batch)
         ]
+        return [self._proof(one) for one in computed]
 
-    def _hidden(self, reader: Prompt | Whole, batch: list[list[int]], rows: int, length: int) -> Tensor:
+    def _hidden(self, reader: Prompt | Whole, batch: Padded) -> Tensor:
         """Last hidden states [rows, length, d] after the final norm."""
-        return reader.states_of(batch + [batch[-1]] * (rows - len(batch)), length)
+        return reader.states_of(batch)
 
-    def _proof(
+    def _compute(
         self,
         loaded: Loaded,
         states: Tensor,
-        sequence: list[int],
+        tokens: Tensor,
         prompt_length: int,
         weights: Tensor,
         sampling: Sampling,
-    ) -> Proof:
-        # Of a model that is spread over several GPUs the last layer need not be where its first one is.
-        device = states.device
-        tokens = torch.tensor(sequence, device=device)
+    ) -> _Computed:
+        """On the device of the states, without waiting for it."""
+        device, length = states.device, len(tokens)
         head = loaded.model.get_output_embeddings()  # type: ignore[no-untyped-call]
         first_seen = None
         if sampling.repetition_penalty != 1.0:
-            positions = torch.arange(len(sequence), device=device)
-            first_seen = torch.full((loaded.facts.vocab_size,), len(sequence), device=device)
+            positions = torch.arange(length, device=device)
+            first_seen = torch.full((loaded.facts.vocab_size,), length, device=device)
             first_seen.scatter_reduce_(0, tokens, positions, "amin")
         raw: list[Tensor] = []
         chosen: list[Tensor] = []
-        p_eos = math.nan
-        for start in range(prompt_length, len(sequence), STEPS_AT_ONCE):
-            end = min(start + STEPS_AT_ONCE, len(sequence))
+        p_eos = torch.tensor(math.nan)
+        for start in range(prompt_length, length, STEPS_AT_ONCE):
+            end = min(start + STEPS_AT_ONCE, length)
             # The state before a token predicts it.
             logits = head(states[start - 1 : end - 1]).to(device).float()
             target = tokens[start:end].unsqueeze(1)
             logprobs = logits.log_softmax(dim=-1)
             raw.append(logprobs.gather(1, target).squeeze(1))
-            if end == len(sequence):
-                p_eos = float(logprobs[-1, loaded.facts.eos_token_id].exp())
+            if end == length:
+                p_eos = logprobs[-1, loaded.facts.eos_token_id].exp()
             if first_seen is not None:
                 steps = torch.arange(start, end, device=device).unsqueeze(1)
                 logits = penalised(logits, first_seen.unsqueeze(0) < steps, sampling.repetition_penalty)
             tempered = logits if sampling.temperature == 1.0 else logits / sampling.temperature
             chosen.append(tempered.softmax(dim=-1).gather(1, target).squeeze(1))
-        logprobs_cpu = torch.cat(raw).cpu()
-        if not bool(torch.isfinite(logprobs_cpu).all()):
+        return _Computed(
+            sketches=sketches(states, weights, self.settings.buckets).to(torch.int32),
+            logprobs=torch.cat(raw),
+            p_eos=p_eos,
+            chosen=torch.cat(chosen).double(),
+        )
+
+    def _proof(self, computed: _Computed) -> Proof:
+        logprobs = computed.logprobs.cpu()
+        if not bool(torch.isfinite(logprobs).all()):
             raise Refusal("the model gave a log-probability that is not finite", "never")
         return Proof(
-            sketches=sketches(states, weights, self.settings.buckets).to(torch.int32).cpu(),
-            logprobs=logprobs_cpu,
-            p_eos=p_eos,
-            dist=self._distribution(torch.cat(chosen).double().cpu()),
+            sketches=computed.sketches.cpu(),
+            logprobs=logprobs,
+            p_eos=float(computed.p_eos),
+            dist=self._distribution(computed.chosen.cpu()),
         )
 
     def _distribution(self, probabilities: Tensor) -> dict[str, float]:
