@@ -5,6 +5,7 @@ import { bell } from './waiting.js'
 
 /** A private subject whose messages are taken one by one. */
 export interface Mailbox {
+  /** Everything below it comes here: whoever asks several questions puts a token of its own behind a dot for each. */
   readonly subject: string
   /** The next message, or undefined when none came in time, the mailbox was interrupted, or the signal came. */
   next(withinMs: number, signal: AbortSignal): Promise<Msg | undefined>
@@ -21,7 +22,7 @@ export function mailbox(broker: Broker): Mailbox {
   const arrival = bell()
   let subscription: Subscription
   try {
-    subscription = broker.nc.subscribe(subject, {
+    subscription = broker.nc.subscribe(`${subject}.*`, {
       callback: (error, msg) => {
         if (!error) waiting.push(msg)
         arrival.ring()

@@ -101,7 +101,7 @@ export async function pullOne(
     const wish = expiresMs > 0 ? { batch: 1, expires: nanos(expiresMs) } : { batch: 1, no_wait: true }
     send(broker, `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`, utf8.encode(JSON.stringify(wish)), {
       doing,
-      reply: box.subject,
+      reply: `${box.subject}.only`,
     })
     const msg = await box.next(expiresMs + GRACE_MS, signal)
     if (msg === undefined) {

@@ -60,6 +60,30 @@ await t.test('the fold', { skip: natsServerAbsent }, async t => {
     t.same(await collect('FOLD', 'fold.>', 3, 698), [698, 699, 700])
   })
 
+  await t.test('asks again on the same consumer where a request was dropped, on another one after two', async t => {
+    for (const [dropped, consumers] of [
+      [0, 1],
+      [1, 1],
+      [2, 2],
+    ] as const) {
+      const { forgetful, published } = forgetting(broker, dropped)
+      const stop = new AbortController()
+      const seen: number[] = []
+      const reading = fold(forgetful, 'FOLD', 'fold.a.*', {
+        signal: AbortSignal.any([stop.signal, signal]),
+        from: 699,
+        onEvent: (_, bytes) => {
+          seen.push(said.decode(bytes).n)
+          stop.abort()
+        },
+      })
+      await reading.done
+      t.same(seen, [699], `${dropped} dropped: what is there comes`)
+      const made = published.filter(subject => subject.startsWith('$JS.API.CONSUMER.CREATE.'))
+      t.equal(made.length, consumers, `by ${consumers} consumer`)
+    }
+  })
+
   await t.test('says when it has caught up with what was there, and goes on with what comes', async t => {
     const seen: number[] = []
     const stop = new AbortController()
@@ -256,3 +280,20 @@ await t.test('reading a stream', { skip: natsServerAbsent }, async t => {
     t.equal((await broker.jsm.streams.info('READ')).state.consumer_count, 0)
   })
 })
+
+/** The broker, but for the first requests for messages, which nobody gets; and the subjects of all that was published. */
+function forgetting(broker: Broker, requests: number): { forgetful: Broker; published: string[] } {
+  const published: string[] = []
+  let left = requests
+  const nc = new Proxy(broker.nc, {
+    get(target, name) {
+      if (name !== 'publish') return Reflect.get(target, name, target)
+      return (...args: Parameters<typeof target.publish>) => {
+        published.push(args[0])
+        if (args[0].startsWith('$JS.API.CONSUMER.MSG.NEXT.') && left-- > 0) return
+        target.publish(...args)
+      }
+    },
+  })
+  return { forgetful: Object.create(broker, { nc: { value: nc } }) as Broker, published }
+}
