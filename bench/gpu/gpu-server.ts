@@ -1,15 +1,12 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { gpuProcesses } from '../../src/engine/gpus.js'
 import { workerPython } from '../../test/helpers/worker-python.js'
 import type { Benchmark, Circumstances } from '../benchmark.js'
 import { type Figure, figure } from '../report/figure.js'
-import { cardEnvironment, findBench, watchMemory } from './card.js'
-import { randomCheckpoints } from './checkpoint.js'
+import { findBench } from './card.js'
+import { onCard } from './on-card.js'
 import { canaryFigure, replayFigures } from './replay-figures.js'
 import { measureServed, type ServerName } from './served.js'
-import { LONG_TOKENS, QWEN3_4B } from './shape.js'
 
 /** The first measurements of in-flight.ts end within this with completions of the day's length, ms. */
 const DAY = { findMs: 60_000, measureMs: 20_000 }
@@ -41,30 +38,21 @@ export function gpuServerBenchmark(
   nvidiaSmi = 'nvidia-smi',
   python: string = workerPython,
 ): Benchmark {
-  async function run({ long, repetitions, say }: Circumstances): Promise<Figure[]> {
-    const found = server
-      ? await findBench(nvidiaSmi, python)
-      : 'GRAIL_SGLANG or GRAIL_VLLM names the virtual environment of a server'
-    if (!server || typeof found === 'string') {
-      say(`skipped: ${found}`)
+  async function run(circumstances: Circumstances): Promise<Figure[]> {
+    const { long, repetitions, say } = circumstances
+    if (!server) {
+      say('skipped: GRAIL_SGLANG or GRAIL_VLLM names the virtual environment of a server')
       return []
     }
-    const { card, attention } = found
-    const shape = long ? { ...QWEN3_4B, maxTokens: LONG_TOKENS } : QWEN3_4B
-    const folder = mkdtempSync(join(tmpdir(), 'grail-gpu-'))
-    const memory = watchMemory(nvidiaSmi, card)
-    try {
-      const env = cardEnvironment(card)
-      say(`making two checkpoints of ${shape.name}'s shape`)
-      const checkpoints = await randomCheckpoints({ shape, python, env, folder })
+    const found = await findBench(nvidiaSmi, python)
+    return onCard(found, 'gpu-server', { nvidiaSmi, python }, circumstances, async ({ where, worker, ...on }) => {
       const measured = await measureServed({
-        ...{ shape, checkpoints, folder, say, replays: repetitions },
+        ...{ ...on, say, replays: repetitions },
         ...(long ? LONG : DAY),
-        prover: { python, env, device: 'cuda', attention },
-        server: { ...server, env },
+        prover: worker,
+        server: { ...server, env: worker.env },
         gpuProcesses: () => gpuProcesses(nvidiaSmi),
       })
-      const where = `${card.name}, ${shape.name}, ${attention}, completions of ${shape.maxTokens}`
       return [
         figure({
           id: 'gpu-server.rollouts',
@@ -108,17 +96,8 @@ export function gpuServerBenchmark(
           unit: 's',
           values: [measured.swapSeconds],
         }),
-        figure({
-          id: 'gpu-server.memory',
-          title: '  most of the card’s memory in use',
-          unit: 'GiB',
-          values: [memory.stop()],
-        }),
       ]
-    } finally {
-      memory.stop()
-      rmSync(folder, { recursive: true, force: true })
-    }
+    })
   }
   return {
     name: 'gpu-server',

@@ -38,6 +38,12 @@ const SHORTEST = 32
 export const tokensOf = ({ completions }: GroupReply): number =>
   completions.reduce((sum, { completionIds }) => sum + completionIds.length, 0)
 
+export async function secondsOf(task: Promise<unknown>): Promise<number> {
+  const beganMs = performance.now()
+  await task
+  return (performance.now() - beganMs) / 1_000
+}
+
 /** Lengths from the shortest to the longest completion, in no order: what sorting by length is for. */
 function manyLengths({ shape }: GpuRun, repetition: number): Int32Array[] {
   const { groupSize } = GRAIL_V5
@@ -76,9 +82,7 @@ export async function measureGpu(of: GpuRun): Promise<Measured> {
     }
     for (let repetition = 1; repetition <= repetitions; repetition++) {
       const next = checkpoints[repetition % 2]!
-      const beganMs = performance.now()
-      await engine.load(next, never)
-      measured.swapSeconds.push((performance.now() - beganMs) / 1_000)
+      measured.swapSeconds.push(await secondsOf(engine.load(next, never)))
       measured.canaries.push((await sings(engine, shape, next, say)) ? 1 : 0)
     }
   } finally {

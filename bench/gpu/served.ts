@@ -1,7 +1,6 @@
-import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import type { Checkpoint } from '../../src/checkpoint/metadata.js'
-import type { EngineStatus, GroupReply } from '../../src/engine/engine.js'
+import type { EngineStatus } from '../../src/engine/engine.js'
 import { openEngine } from '../../src/engine/index.js'
 import { askAt } from '../../src/engine/server/ask.js'
 import type { Dialect } from '../../src/engine/server/dialect.js'
@@ -12,7 +11,8 @@ import type { ProverOptions } from '../../src/engine/server/proof-workers.js'
 import { sglangDialect } from '../../src/engine/server/sglang-dialect.js'
 import { vllmDialect } from '../../src/engine/server/vllm-dialect.js'
 import { GRAIL_V5 } from '../../src/protocol/profile.js'
-import { tokensOf } from './measure.js'
+import { type Full, keepFull, sampleGroup } from '../measure/groups-in-flight.js'
+import { secondsOf, tokensOf } from './measure.js'
 import { type Replayed, replay } from './replay.js'
 import { requestOf, sings } from './request.js'
 import type { Shape } from './shape.js'
@@ -70,63 +70,16 @@ const FIRST_ALONE = 1_000_000
 const SPARE_TOKENS = 64
 const LOG_BYTES = 50_000_000
 
-interface Done {
-  endedMs: number
-  tokens: number
-}
-
-interface Full {
-  /** In the order they ended. */
-  done: Done[]
-  /** When no more were begun. */
-  untilMs: number
-}
-
-/**
- * Keeps as many groups open as `room` says for `ms`, then waits for those that are.
- * @param over called when no more are begun
- */
-async function keepFull(
-  ms: number,
-  room: () => number,
-  group: (number: number) => Promise<{ tokens: number }>,
-  over: () => void = () => {},
-): Promise<Full> {
-  const beganMs = performance.now()
-  const done: Done[] = []
-  const open = new Set<Promise<void>>()
-  let failed: unknown
-  for (let number = 0; performance.now() - beganMs < ms && failed === undefined; ) {
-    while (open.size < room()) {
-      const one: Promise<void> = group(number++)
-        .then(
-          ({ tokens }) => void done.push({ tokens, endedMs: performance.now() }),
-          (error: unknown) => {
-            failed ??= error
-          },
-        )
-        .finally(() => open.delete(one))
-      open.add(one)
-    }
-    await Promise.race(open)
-  }
-  const untilMs = performance.now()
-  over()
-  await Promise.all(open)
-  if (failed !== undefined) throw failed
-  return { done, untilMs }
-}
-
 /**
  * Tokens per second of the groups that ended while the server was full, from the moment on by which as many have ended as
  * are open at once: those that were begun together, on an empty server, may end together.
  */
-function rateOf({ done, untilMs }: Full, groups: number): number {
+function rateOf({ done, untilMs }: Full<{ tokens: number }>, groups: number): number {
   const inside = done.filter(({ endedMs }) => endedMs <= untilMs)
   const from = inside[groups - 1]
   const last = inside.at(-1)
   if (!from || !last || last === from) throw new Error(`not more than ${groups} groups ended in the time measured`)
-  const tokens = inside.slice(groups).reduce((sum, group) => sum + group.tokens, 0)
+  const tokens = inside.slice(groups).reduce((sum, { made }) => sum + made.tokens, 0)
   return (tokens / (last.endedMs - from.endedMs)) * 1_000
 }
 
@@ -147,9 +100,8 @@ async function rateAlone(
       () => groups,
       async number => {
         const { promptIds, generation, groupSize } = requestOf(shape, checkpoints[0], FIRST_ALONE + number)
-        const sample = () =>
-          dialect.sample(ask, { id: randomUUID(), promptIds, generation, eosTokenId, logprobs: false, version })
-        const samples = await Promise.all(Array.from({ length: groupSize }, sample))
+        const asked = { promptIds, generation, eosTokenId, version }
+        const samples = await sampleGroup(dialect, ask, groupSize, asked)
         return { tokens: samples.reduce((sum, { ids }) => sum + ids.length, 0) }
       },
     )
@@ -157,12 +109,6 @@ async function rateAlone(
   } finally {
     address.agent.destroy()
   }
-}
-
-async function secondsOf(task: Promise<unknown>): Promise<number> {
-  const beganMs = performance.now()
-  await task
-  return (performance.now() - beganMs) / 1_000
 }
 
 /** A generation server and a proof worker on one card: what proofs cost the server, exact replay, change of weights. */
@@ -202,20 +148,10 @@ export async function measureServed(of: ServedRun): Promise<Served> {
     say(`${limit} groups at once`)
     const before = status().generation
     let idleShare = Number.NaN
-    const made: GroupReply[] = []
-    const full = await keepFull(
-      of.measureMs,
-      inFlight,
-      async () => {
-        const { reply, tokens } = await make()
-        made.push(reply)
-        return { tokens }
-      },
-      () => {
-        const { busyMs, ofMs } = status().generation
-        idleShare = 1 - (busyMs - before.busyMs) / (ofMs - before.ofMs)
-      },
-    )
+    const full = await keepFull(of.measureMs, inFlight, make, () => {
+      const { busyMs, ofMs } = status().generation
+      idleShare = 1 - (busyMs - before.busyMs) / (ofMs - before.ofMs)
+    })
     const tokensPerSecond = rateOf(full, limit)
     const tokensPerSecondAlone = await rateAlone(of, dialect, `http://127.0.0.1:${port}`, limit)
     say(`${tokensPerSecond.toFixed(0)} tokens/s with proofs, ${tokensPerSecondAlone.toFixed(0)} without`)
@@ -227,12 +163,13 @@ export async function measureServed(of: ServedRun): Promise<Served> {
     const swapSeconds = await secondsOf(engine.load(second, never))
     say(`other weights in ${swapSeconds.toFixed(1)} s`)
     await sing(second)
-    const tokens = full.done.reduce((sum, one) => sum + one.tokens, 0)
+    const replies = full.done.map(({ made }) => made.reply)
+    const tokens = replies.reduce((sum, reply) => sum + tokensOf(reply), 0)
     return {
       ...{ startSeconds, canaries, limit, tokensPerSecond, tokensPerSecondAlone, idleShare, replayed, swapSeconds },
-      rolloutsPerSecond: (tokensPerSecond * made.length * GRAIL_V5.groupSize) / tokens,
-      generateSeconds: made.map(({ seconds }) => seconds.generate),
-      proveSeconds: made.map(({ seconds }) => seconds.prove),
+      rolloutsPerSecond: (tokensPerSecond * replies.length * GRAIL_V5.groupSize) / tokens,
+      generateSeconds: replies.map(({ seconds }) => seconds.generate),
+      proveSeconds: replies.map(({ seconds }) => seconds.prove),
     }
   } finally {
     await engine.close()

@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto'
 import type { GenerationParams } from '../../src/checkpoint/metadata.js'
 import { askAt } from '../../src/engine/server/ask.js'
 import type { ServerAddress } from '../../src/engine/server/http.js'
 import { sglangDialect } from '../../src/engine/server/sglang-dialect.js'
+import { keepFull, sampleGroup } from '../measure/groups-in-flight.js'
 
 export interface Alone {
   generation: GenerationParams
@@ -26,26 +26,16 @@ export async function generateAlone(address: ServerAddress, of: Alone): Promise<
   const ask = askAt(address, signal)
   const { version = '' } = await sglangDialect.served(ask)
   const beganMs = performance.now()
-  const elapsed = () => performance.now() - beganMs
-  const open = new Set<Promise<void>>()
-  let groups = 0
-
-  async function group(number: number): Promise<void> {
-    const promptIds = Int32Array.from({ length: of.promptTokens }, (_, i) => {
-      const digit = Math.floor(number / NEUTRAL.count ** i)
-      return NEUTRAL.first + (digit % NEUTRAL.count)
-    })
-    const { generation, eosTokenId } = of
-    const completion = () =>
-      sglangDialect.sample(ask, { id: randomUUID(), promptIds, generation, eosTokenId, logprobs: false, version })
-    await Promise.all(Array.from({ length: of.groupSize }, completion))
-  }
-
-  while (elapsed() < of.ms || open.size > 0) {
-    while (elapsed() < of.ms && open.size < of.limitAt(elapsed())) {
-      const one = group(groups++).finally(() => open.delete(one))
-      open.add(one)
-    }
-    await Promise.race(open)
-  }
+  const { generation, eosTokenId } = of
+  await keepFull(
+    of.ms,
+    () => of.limitAt(performance.now() - beganMs),
+    number => {
+      const promptIds = Int32Array.from({ length: of.promptTokens }, (_, i) => {
+        const digit = Math.floor(number / NEUTRAL.count ** i)
+        return NEUTRAL.first + (digit % NEUTRAL.count)
+      })
+      return sampleGroup(sglangDialect, ask, of.groupSize, { promptIds, generation, eosTokenId, version })
+    },
+  )
 }

@@ -25,7 +25,8 @@ export type CanaryVerdict = { ok: true; group: GroupReply } | { ok: false; reaso
 const MOST_TOKENS = 256
 const SEED = 0x0ca4a27
 
-function difference(a: ArrayLike<number>, b: ArrayLike<number>): number {
+/** Where two rows of numbers first differ in a bit, 0 where in their length; -1 when nowhere. */
+export function difference(a: ArrayLike<number>, b: ArrayLike<number>): number {
   if (a.length !== b.length) return 0
   for (let i = 0; i < a.length; i++) if (!Object.is(a[i], b[i])) return i
   return -1
@@ -46,6 +47,7 @@ export async function canary(engine: Engine, options: CanaryOptions, signal: Abo
   const maxTokens = Math.min(options.generation.maxTokens, Math.max(MOST_TOKENS, profile.minCompletion))
   const generation = { ...options.generation, maxTokens }
   const common = { profile: profile.id, checkpointWindow, coefficients, generation }
+  const sequenceOf = (completionIds: Int32Array) => Int32Array.from([...promptIds, ...completionIds])
   if (coefficients.every(c => c === 0)) return { ok: false, reason: 'all coefficients are 0: any sketch would pass' }
   try {
     const group = await engine.generate(
@@ -54,9 +56,7 @@ export async function canary(engine: Engine, options: CanaryOptions, signal: Abo
     )
     const lengths = group.completions.map(({ completionIds }) => promptIds.length + completionIds.length)
     for (const [i, { completionIds, sketches, logprobs }] of group.completions.entries()) {
-      const tokens = new Int32Array(lengths[i]!)
-      tokens.set(promptIds)
-      tokens.set(completionIds, promptIds.length)
+      const tokens = sequenceOf(completionIds)
       const replay = await engine.verify(
         { ...common, tokens, promptLength: promptIds.length, group: { lengths, at: i, rows: group.proofRows } },
         signal,
@@ -77,7 +77,7 @@ export async function canary(engine: Engine, options: CanaryOptions, signal: Abo
     // The first and the last: whatever an engine does to prove a group sooner, it does to all of it.
     for (const i of new Set([0, group.completions.length - 1])) {
       const { completionIds, sketches, logprobs } = group.completions[i]!
-      const tokens = Int32Array.from([...promptIds, ...completionIds])
+      const tokens = sequenceOf(completionIds)
       const read = await engine.verify({ ...common, tokens, promptLength: promptIds.length, whole: true }, signal)
       const far = sketches.findIndex(
         (sketch, at) => !(sketchDistance(sketch, read.sketches[at]!) <= sketchTolerance(profile, at)),
